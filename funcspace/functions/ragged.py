@@ -1,0 +1,99 @@
+"""A batch of functions that live on different domains: packed coefficients with offsets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int, Shaped
+from torch import Tensor
+
+from funcspace.errors import InputError
+from funcspace.functions.function import Function
+from funcspace.functions.space import FunctionSpace
+
+__all__ = ["RaggedFunction"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RaggedFunction:
+    """Functions on spaces that differ per sample, their dofs packed one after another.
+
+    Attributes
+    ----------
+    spaces : one space per sample; all with the same value shape.
+    coefficients : packed coefficients (total dofs, *components).
+    ptr : offsets, so that sample i owns `coefficients[ptr[i] : ptr[i + 1]]`.
+    """
+
+    spaces: tuple[FunctionSpace, ...]
+    coefficients: Shaped[Tensor, "..."]
+    ptr: Int[Tensor, " m"]
+    name: str = "u"
+    units: str = ""
+
+    @classmethod
+    def pack(cls, functions: Sequence[Function]) -> RaggedFunction:
+        """Pack single functions; their dofs must be numbered by one axis, and their values must have one shape.
+
+        Raises
+        ------
+        InputError
+            When there is none, one is a batch, or value shapes differ.
+        """
+        if not functions:
+            raise InputError("a ragged batch needs at least one function")
+        first = functions[0]
+        for i, f in enumerate(functions):
+            if f.batch_shape or len(f.space.dof_shape) != 1:
+                raise InputError(f"function {i} of a ragged batch must be single, with one dof axis; got {f!r}")
+            if f.space.component_shape != first.space.component_shape:
+                raise InputError(
+                    f"functions of a ragged batch must have one value shape; function {i} has "
+                    f"{f.space.component_shape}, function 0 has {first.space.component_shape}"
+                )
+        sizes = torch.tensor([f.space.n_dofs for f in functions])
+        ptr = torch.cat([torch.zeros(1, dtype=torch.int64), sizes.cumsum(0)])
+        packed = torch.cat([f.coefficients for f in functions])
+        return cls(tuple(f.space for f in functions), packed, ptr, first.name, first.units)
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """One batch axis."""
+        return (len(self.spaces),)
+
+    def __len__(self) -> int:
+        return len(self.spaces)
+
+    def __getitem__(self, index: Any) -> Any:
+        """The Function at an integer, or the ragged batch at a slice or list of integers."""
+        if isinstance(index, int | np.integer):
+            i = range(len(self))[int(index)]
+            part = self.coefficients[int(self.ptr[i]) : int(self.ptr[i + 1])]
+            return Function(self.spaces[i], part, name=self.name, units=self.units)
+        if isinstance(index, slice):
+            chosen = list(range(len(self)))[index]
+        else:
+            chosen = np.arange(len(self))[np.asarray(index)].tolist()
+        return RaggedFunction.pack([self[i] for i in chosen])
+
+    def __iter__(self) -> Iterator[Function]:
+        return (self[i] for i in range(len(self)))
+
+    def norm(self, kind: str = "L2") -> Shaped[Tensor, " batch"]:
+        """The norm of each function on its own space."""
+        return torch.stack([f.norm(kind) for f in self])
+
+    def to(self, target: Any) -> RaggedFunction:
+        """Move to a device or dtype."""
+        return RaggedFunction(self.spaces, self.coefficients.to(target), self.ptr, self.name, self.units)
+
+    def __repr__(self) -> str:
+        sizes = self.ptr.diff()
+        return (
+            f"RaggedFunction {self.name!r}: {len(self)} functions, {self.spaces[0].element} with "
+            f"{int(sizes.min()):,} to {int(sizes.max()):,} dofs"
+        )

@@ -1,0 +1,131 @@
+"""One axis of a grid: where its samples sit and how much of the axis each of them stands for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from funcspace.errors import DomainError, InputError
+
+__all__ = ["GridAxis"]
+
+Samples = Literal["vertices", "cells"]
+
+
+@dataclass(frozen=True)
+class GridAxis:
+    """An interval [start, stop] with `count` samples, equispaced or at explicit coordinates.
+
+    ==========  ========  =============================================
+    samples     periodic  coordinates of an equispaced axis, h = spacing
+    ==========  ========  =============================================
+    vertices    no        start + i h,        h = (stop - start)/(count - 1)
+    vertices    yes       start + i h,        h = (stop - start)/count
+    cells       either    start + (i + 1/2) h, h = (stop - start)/count
+    ==========  ========  =============================================
+    """
+
+    name: str
+    start: float
+    stop: float
+    count: int
+    periodic: bool = False
+    samples: Samples = "vertices"
+    explicit: tuple[float, ...] | None = None
+
+    @classmethod
+    def parse(cls, name: str, axis: Any, *, periodic: bool, samples: Samples) -> GridAxis:
+        """Read `(start, stop, count)` or a one-dimensional array of strictly increasing coordinates.
+
+        Raises
+        ------
+        InputError
+            When the axis is neither, is empty, is reversed, or is not finite.
+        """
+        if isinstance(axis, tuple) and len(axis) == 3 and isinstance(axis[2], int | np.integer):
+            start, stop, count = float(axis[0]), float(axis[1]), int(axis[2])
+            if not (np.isfinite(start) and np.isfinite(stop) and start < stop):
+                raise InputError(f"axis {name!r} must run from start to a larger stop, got ({start}, {stop})")
+            least = 1 if samples == "cells" or periodic else 2
+            if count < least:
+                raise InputError(f"axis {name!r} needs at least {least} {samples}, got {count}")
+            return cls(name, start, stop, count, periodic, samples)
+        try:
+            values = np.asarray(axis, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"axis {name!r} must be (start, stop, count) or a vector of coordinates, got {axis!r}"
+            ) from error
+        if values.ndim != 1 or values.size < 2 or not np.isfinite(values).all():
+            raise InputError(
+                f"axis {name!r} must be (start, stop, count) with an integer count, or at least two finite "
+                f"coordinates; got an array of shape {values.shape}"
+            )
+        if not (np.diff(values) > 0).all():
+            bad = int(np.argmin(np.diff(values) > 0))
+            raise InputError(
+                f"coordinates of axis {name!r} must increase strictly; entries {bad} and {bad + 1} are "
+                f"{values[bad]} and {values[bad + 1]}"
+            )
+        steps = np.diff(values)
+        equispaced = bool(np.allclose(steps, steps.mean(), rtol=1e-9, atol=0.0))
+        if periodic and not equispaced:
+            raise InputError(f"the periodic axis {name!r} must be equispaced; give it as (start, stop, count)")
+        count, step = values.size, float(steps.mean())
+        if samples == "cells":
+            start, stop = values[0] - steps[0] / 2, values[-1] + steps[-1] / 2
+        else:
+            start, stop = values[0], values[-1] + (step if periodic else 0.0)
+        explicit = None if equispaced else tuple(values.tolist())
+        return cls(name, float(start), float(stop), count, periodic, samples, explicit)
+
+    @property
+    def length(self) -> float:
+        """Length of the interval; for a periodic axis its period."""
+        return self.stop - self.start
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether the samples are equispaced."""
+        return self.explicit is None
+
+    @property
+    def spacing(self) -> float:
+        """Distance between neighbouring samples; a DomainError on a non-uniform axis."""
+        if not self.is_uniform:
+            raise DomainError(
+                f"axis {self.name!r} has no single spacing: its coordinates are not equispaced; "
+                "resample onto a uniform Grid with Function.to(space)"
+            )
+        intervals = self.count if self.periodic or self.samples == "cells" else self.count - 1
+        return self.length / intervals
+
+    @property
+    def coordinates(self) -> Float[Tensor, " n"]:
+        """Coordinates of the samples (float64)."""
+        if self.explicit is not None:
+            return torch.tensor(self.explicit, dtype=torch.float64)
+        if self.samples == "cells":
+            return self.start + (torch.arange(self.count, dtype=torch.float64) + 0.5) * self.spacing
+        if self.periodic:
+            return self.start + torch.arange(self.count, dtype=torch.float64) * self.spacing
+        return torch.linspace(self.start, self.stop, self.count, dtype=torch.float64)
+
+    @property
+    def weights(self) -> Float[Tensor, " n"]:
+        """Quadrature weights of the samples: trapezoidal on vertices, cell widths on cells."""
+        nodes = self.coordinates
+        if self.is_uniform:
+            weights = torch.full((self.count,), self.spacing, dtype=torch.float64)
+            if self.samples == "vertices" and not self.periodic:
+                weights[0] *= 0.5
+                weights[-1] *= 0.5
+            return weights
+        middles = 0.5 * (nodes[1:] + nodes[:-1])
+        edges = torch.cat([torch.tensor([self.start]), middles, torch.tensor([self.stop])]).to(torch.float64)
+        return edges.diff()
