@@ -1,5 +1,10 @@
 """Operator learning and dynamical-systems reconstruction on one function-space data abstraction."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from funcspace.errors import (
     CheckpointError,
     DomainError,
@@ -11,7 +16,11 @@ from funcspace.errors import (
     SolverError,
 )
 from funcspace.functions import Function, FunctionSpace, LazyFunction, LinearMap, OperatorData, RaggedFunction
-from funcspace.geometry import Grid
+from funcspace.geometry import Grid, Mesh
+
+if TYPE_CHECKING:
+    from funcspace import functions, geometry, operators, solvers, training
+    from funcspace.training import Supervised, Surrogate, fit, load
 
 __version__ = "0.1.0"
 
@@ -26,9 +35,37 @@ __all__ = [
     "InputError",
     "LazyFunction",
     "LinearMap",
+    "Mesh",
     "MissingDependencyError",
     "OperatorData",
     "OutsideError",
+    "PointCloud",
     "RaggedFunction",
     "SolverError",
+    "Supervised",
+    "Surrogate",
+    "Times",
+    "fit",
+    "functions",
+    "geometry",
+    "load",
+    "operators",
+    "solvers",
+    "training",
 ]
+
+ROOMS = ("functions", "geometry", "operators", "solvers", "training")
+FROM_TRAINING = ("Supervised", "Surrogate", "fit", "load")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a room of the library when it is first used, so that `import funcspace` stays quick."""
+    if name in ROOMS:
+        return import_module(f"funcspace.{name}")
+    if name in FROM_TRAINING:
+        return getattr(import_module("funcspace.training"), name)
+    raise AttributeError(f"module 'funcspace' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,17 @@ from torch import Tensor
 
 from funcspace.errors import InputError
 
-__all__ = ["ComposedMap", "IdentityMap", "LinearMap", "StackedMap", "SumMap", "ValuewiseMap"]
+__all__ = [
+    "AdjointMap",
+    "ComposedMap",
+    "IdentityMap",
+    "LinearMap",
+    "ReshapedMap",
+    "StackedMap",
+    "SumMap",
+    "ValuewiseMap",
+    "valuewise",
+]
 
 Shape = tuple[int, ...]
 
@@ -48,8 +59,8 @@ class LinearMap(ABC):
     def _matrix(self) -> sp.csr_matrix:
         """The map as a sparse matrix on flattened coefficients."""
 
-    def __call__(self, coefficients: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
-        """Apply the map to `(*batch, *domain_shape)`.
+    def __call__(self, coefficients: Any) -> Shaped[Tensor, "..."]:
+        """Apply the map to `(*batch, *domain_shape)`, outside of any autocast region: integrals keep their precision.
 
         Raises
         ------
@@ -67,10 +78,11 @@ class LinearMap(ABC):
         if not (x.is_floating_point() or x.is_complex()):
             raise InputError(f"{type(self).__name__} expects floating-point coefficients, got {x.dtype}")
         flat = x.reshape(math.prod(batch), *self.domain_shape)
-        if x.is_complex():
-            y = torch.complex(self.forward(flat.real), self.forward(flat.imag))
-        else:
-            y = self.forward(flat)
+        with torch.autocast(x.device.type, enabled=False) if _autocasting(x) else nullcontext():
+            if x.is_complex():
+                y = torch.complex(self.forward(flat.real), self.forward(flat.imag))
+            else:
+                y = self.forward(flat)
         return y.reshape(*batch, *self.codomain_shape)
 
     def __matmul__(self, other: Any) -> Any:
@@ -84,7 +96,10 @@ class LinearMap(ABC):
     def __sub__(self, other: LinearMap) -> LinearMap:
         return SumMap([(1.0, self), (-1.0, other)])
 
-    def __rmul__(self, factor: float) -> LinearMap:
+    def __rmul__(self, factor: float | int) -> LinearMap:
+        return SumMap([(float(factor), self)])
+
+    def __mul__(self, factor: float | int) -> LinearMap:
         return SumMap([(float(factor), self)])
 
     def __neg__(self) -> LinearMap:
@@ -93,6 +108,23 @@ class LinearMap(ABC):
     def adjoint(self) -> LinearMap:
         """The map from the codomain back, :math:`E^*`."""
         return AdjointMap(self)
+
+    def inverse(self) -> LinearMap:
+        """The inverse of a regular square map.
+
+        Raises
+        ------
+        InputError
+            When the map is not square.
+        SolverError
+            When it is singular.
+        """
+        from funcspace.functions.sparse_map import SolveMap
+
+        if self.shape[0] != self.shape[1]:
+            raise InputError(f"{self!r} is not square and has no inverse")
+        solve = SolveMap(self.matrix)
+        return ReshapedMap(solve, self.codomain_shape, self.domain_shape)
 
     @property
     def T(self) -> LinearMap:
@@ -142,6 +174,9 @@ class AdjointMap(LinearMap):
     def adjoint(self) -> LinearMap:
         return self.of
 
+    def inverse(self) -> LinearMap:
+        return self.of.inverse().adjoint()
+
     def _matrix(self) -> sp.csr_matrix:
         return sp.csr_matrix(self.of.matrix.T)
 
@@ -158,8 +193,33 @@ class IdentityMap(LinearMap):
     def transposed(self, y: Tensor) -> Tensor:
         return y
 
+    def inverse(self) -> LinearMap:
+        return self
+
     def _matrix(self) -> sp.csr_matrix:
         return sp.csr_matrix(sp.identity(self.shape[0], format="csr"))
+
+
+class ReshapedMap(LinearMap):
+    """A map whose coefficients unfold into other axes on either side; the numbers stay in their order."""
+
+    def __init__(self, inner: LinearMap, domain_shape: Sequence[int], codomain_shape: Sequence[int]) -> None:
+        super().__init__(domain_shape, codomain_shape)
+        if self.shape != inner.shape:
+            raise InputError(f"{inner!r} cannot be reshaped to {_listed(self.domain_shape)} -> {_listed(self.codomain_shape)}")
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner.forward(x.reshape(len(x), *self.inner.domain_shape)).reshape(len(x), *self.codomain_shape)
+
+    def transposed(self, y: Tensor) -> Tensor:
+        return self.inner.transposed(y.reshape(len(y), *self.inner.codomain_shape)).reshape(len(y), *self.domain_shape)
+
+    def inverse(self) -> LinearMap:
+        return ReshapedMap(self.inner.inverse(), self.codomain_shape, self.domain_shape)
+
+    def _matrix(self) -> sp.csr_matrix:
+        return self.inner.matrix
 
 
 class ComposedMap(LinearMap):
@@ -168,7 +228,8 @@ class ComposedMap(LinearMap):
     def __init__(self, outer: LinearMap, inner: LinearMap) -> None:
         if outer.domain_shape != inner.codomain_shape:
             raise InputError(
-                f"cannot compose: the inner map ends in {inner.codomain_shape}, the outer begins in {outer.domain_shape}"
+                f"cannot compose: the inner map ends in {inner.codomain_shape}, "
+                f"the outer begins in {outer.domain_shape}"
             )
         super().__init__(inner.domain_shape, outer.codomain_shape)
         self.outer, self.inner = outer, inner
@@ -179,6 +240,12 @@ class ComposedMap(LinearMap):
     def transposed(self, y: Tensor) -> Tensor:
         return self.inner.transposed(self.outer.transposed(y))
 
+    def inverse(self) -> LinearMap:
+        parts = (self.inner, self.outer)
+        if any(part.shape[0] != part.shape[1] for part in parts):
+            return super().inverse()
+        return ComposedMap(self.inner.inverse(), self.outer.inverse())
+
     def _matrix(self) -> sp.csr_matrix:
         return sp.csr_matrix(self.outer.matrix @ self.inner.matrix)
 
@@ -187,6 +254,8 @@ class SumMap(LinearMap):
     r"""A linear combination of maps of one shape, :math:`\sum_i c_i A_i`."""
 
     def __init__(self, terms: Sequence[tuple[float, LinearMap]]) -> None:
+        if not terms:
+            raise InputError("a sum of maps needs at least one term")
         first = terms[0][1]
         for _, term in terms:
             if (term.domain_shape, term.codomain_shape) != (first.domain_shape, first.codomain_shape):
@@ -200,6 +269,12 @@ class SumMap(LinearMap):
     def transposed(self, y: Tensor) -> Tensor:
         return _combine([(c, term.transposed(y)) for c, term in self.terms])
 
+    def inverse(self) -> LinearMap:
+        if len(self.terms) > 1:
+            return super().inverse()
+        factor, term = self.terms[0]
+        return SumMap([(1.0 / factor, term.inverse())])
+
     def _matrix(self) -> sp.csr_matrix:
         total = self.terms[0][0] * self.terms[0][1].matrix
         for factor, term in self.terms[1:]:
@@ -211,6 +286,8 @@ class StackedMap(LinearMap):
     """Maps of one shape side by side on a new last axis of the codomain: a gradient from its partial derivatives."""
 
     def __init__(self, parts: Sequence[LinearMap]) -> None:
+        if not parts:
+            raise InputError("a stack of maps needs at least one part")
         first = parts[0]
         for part in parts:
             if (part.domain_shape, part.codomain_shape) != (first.domain_shape, first.codomain_shape):
@@ -262,6 +339,11 @@ class ValuewiseMap(LinearMap):
         x = x.reshape(batch, count, *self.scalar.domain_shape)
         return x.movedim(1, -1).reshape(batch, *self.domain_shape)
 
+    def inverse(self) -> LinearMap:
+        if self._rest:
+            return super().inverse()
+        return ValuewiseMap(self.scalar.inverse(), self.value_shape)
+
     def _matrix(self) -> sp.csr_matrix:
         count = math.prod(self.value_shape)
         matrix = sp.kron(self.scalar.matrix, sp.identity(count), format="csr")
@@ -275,6 +357,10 @@ class ValuewiseMap(LinearMap):
 def valuewise(scalar: LinearMap, value_shape: Sequence[int], *, trailing: int = 0) -> LinearMap:
     """The scalar map itself for scalar values, else the map applied to each component."""
     return ValuewiseMap(scalar, value_shape, trailing=trailing) if tuple(value_shape) else scalar
+
+
+def _autocasting(x: Tensor) -> bool:
+    return torch.is_autocast_enabled(x.device.type)
 
 
 def _combine(terms: Sequence[tuple[float, Tensor]]) -> Tensor:

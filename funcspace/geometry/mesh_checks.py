@@ -32,7 +32,9 @@ def as_nodes(points: Any) -> FloatArray:
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2 or not 1 <= array.shape[1] <= 3:
-        raise InputError(f"points must have shape (n, d) with d = 1, 2 or 3, one row per point; got {array.shape}")
+        raise InputError(
+            f"points must have shape (n, d) with d = 1, 2 or 3, one row per point; got {array.shape}"
+        )
     finite = np.isfinite(array).all(axis=1)
     if not finite.all():
         first = int(np.flatnonzero(~finite)[0])
@@ -44,7 +46,9 @@ def as_cells(cells: Any, n_points: int) -> IntArray:
     """Point indices (m, corners) as int64: whole numbers in range, none twice in one cell, at least one cell."""
     array = cells.detach().cpu().numpy() if isinstance(cells, Tensor) else np.asarray(cells)
     if array.ndim != 2:
-        raise InputError(f"cells must have shape (m, corners), one row of point indices per cell; got {array.shape}")
+        raise InputError(
+            f"cells must have shape (m, corners), one row of point indices per cell; got {array.shape}"
+        )
     if array.shape[0] == 0:
         raise InputError("a mesh needs at least one cell; got an empty array of cells")
     if array.dtype.kind not in "iu":
@@ -64,7 +68,9 @@ def as_cells(cells: Any, n_points: int) -> IntArray:
     return array
 
 
-def used_nodes(nodes: FloatArray, cells: IntArray, *, drop_unused: bool) -> tuple[FloatArray, IntArray, IntArray | None]:
+def used_nodes(
+    nodes: FloatArray, cells: IntArray, *, drop_unused: bool
+) -> tuple[FloatArray, IntArray, IntArray | None]:
     """Refuse points that belong to no cell, or drop them; also the indices of the points kept (None: all)."""
     used = np.zeros(len(nodes), dtype=bool)
     used[cells] = True
@@ -190,7 +196,13 @@ def oriented(cell_nodes: IntArray, signs: IntArray, reference: ReferenceCell) ->
 
 
 def check_connected(
-    nodes: FloatArray, corners: IntArray, reference: ReferenceCell, topology: Topology, signs: IntArray, *, allow_dangling: bool
+    nodes: FloatArray,
+    corners: IntArray,
+    reference: ReferenceCell,
+    topology: Topology,
+    signs: IntArray,
+    *,
+    allow_dangling: bool,
 ) -> None:
     """Refuse facets of more than two cells, cells that share no facet, and cells folded over their neighbour."""
     if (topology.facet_counts > 2).any():
@@ -255,7 +267,9 @@ def _parity(rows: IntArray) -> IntArray:
         take = np.arange(len(rows))
         after, before = rows[take, (start + 1) % 4], rows[take, (start - 1) % 4]
         return np.where(after < before, 1, -1)
-    inversions = sum((rows[:, i] > rows[:, j]).astype(np.int64) for i in range(count) for j in range(i + 1, count))
+    inversions = sum(
+        (rows[:, i] > rows[:, j]).astype(np.int64) for i in range(count) for j in range(i + 1, count)
+    )
     return 1 - 2 * (np.asarray(inversions) % 2)
 
 

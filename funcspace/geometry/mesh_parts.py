@@ -28,7 +28,9 @@ def resolve_parts(parts: Mapping[str, Any], topology: Topology, midpoints: Float
         indices = _part_indices(name, part, topology, midpoints)
         if name == "boundary":
             if not np.array_equal(indices, outer):
-                raise InputError("the name 'boundary' always means every boundary facet; choose another name for the part")
+                raise InputError(
+                    "the name 'boundary' always means every boundary facet; choose another name for the part"
+                )
             continue
         resolved[name] = indices
     return resolved
@@ -50,7 +52,9 @@ def _part_indices(name: str, part: Any, topology: Topology, midpoints: FloatArra
         return np.empty(0, dtype=np.int64)
     if array.dtype == bool:
         if array.shape != (count,):
-            raise InputError(f"a mask for boundary part {name!r} must have one entry per facet ({count}); got {array.shape}")
+            raise InputError(
+                f"a mask for boundary part {name!r} must have one entry per facet ({count}); got {array.shape}"
+            )
         return np.flatnonzero(array)
     if array.dtype.kind not in "iu" or array.ndim > 2:
         raise InputError(
@@ -61,11 +65,15 @@ def _part_indices(name: str, part: Any, topology: Topology, midpoints: FloatArra
     if array.ndim == 2:
         array, missing = facets_by_points(array, topology.facets)
         if missing.size:
-            raise InputError(f"boundary part {name!r}: its facet {int(missing[0])} is not a facet of the mesh")
+            raise InputError(
+                f"boundary part {name!r}: its facet {int(missing[0])} is not a facet of the mesh"
+            )
     array = np.unique(array)
     if array[0] < 0 or array[-1] >= count:
         wrong = int(array[0] if array[0] < 0 else array[-1])
-        raise InputError(f"boundary part {name!r} names facet {wrong}, but the mesh has {count} facets, numbered from 0")
+        raise InputError(
+            f"boundary part {name!r} names facet {wrong}, but the mesh has {count} facets, numbered from 0"
+        )
     return array
 
 

@@ -97,7 +97,9 @@ class ReferenceCell:
         for axis in range(self.dim):
             lowered = exponents.copy()
             lowered[:, axis] = np.maximum(lowered[:, axis] - 1, 0)
-            columns.append((_monomials(reference, lowered) * exponents[:, axis]) @ self.monomial_coefficients(degree))
+            columns.append(
+                (_monomials(reference, lowered) * exponents[:, axis]) @ self.monomial_coefficients(degree)
+            )
         return np.stack(columns, axis=-1)
 
     def inside(self, reference: FloatArray) -> FloatArray:
@@ -115,7 +117,9 @@ class ReferenceCell:
 def _monomials(points: FloatArray, exponents: IntArray) -> FloatArray:
     result = np.ones((points.shape[0], exponents.shape[0]))
     for axis in range(exponents.shape[1]):
-        powers = np.stack([points[:, axis] ** p for p in range(int(exponents[:, axis].max(initial=0)) + 1)], axis=1)
+        powers = np.stack(
+            [points[:, axis] ** p for p in range(int(exponents[:, axis].max(initial=0)) + 1)], axis=1
+        )
         result *= powers[:, exponents[:, axis]]
     return result
 
@@ -133,7 +137,9 @@ def gauss_quadrature(cell: str, degree: int) -> tuple[FloatArray, FloatArray]:
         x, w = roots_jacobi(count, exponent, 0.0)
         rules.append(((x + 1) / 2, w / 2 ** (exponent + 1)))
     unit = np.stack(np.meshgrid(*(r[0] for r in rules), indexing="ij"), axis=-1).reshape(-1, dim)
-    weights = np.prod(np.stack(np.meshgrid(*(r[1] for r in rules), indexing="ij"), axis=-1).reshape(-1, dim), axis=1)
+    weights = np.prod(
+        np.stack(np.meshgrid(*(r[1] for r in rules), indexing="ij"), axis=-1).reshape(-1, dim), axis=1
+    )
     if not simplex:
         return unit, weights
     points, left = np.empty_like(unit), np.ones(unit.shape[0])
@@ -154,7 +160,13 @@ REFERENCE_CELLS: Mapping[str, ReferenceCell] = MappingProxyType(
         cell.name: cell
         for cell in (
             ReferenceCell(
-                "interval", "intervals", np.array([[0.0], [1.0]]), ((0, 1),), ((0,), (1,)), "vertex", ("line", "line3")
+                "interval",
+                "intervals",
+                np.array([[0.0], [1.0]]),
+                ((0, 1),),
+                ((0,), (1,)),
+                "vertex",
+                ("line", "line3"),
             ),
             ReferenceCell(
                 "triangle",
@@ -197,7 +209,9 @@ REFERENCE_CELLS: Mapping[str, ReferenceCell] = MappingProxyType(
 )
 
 _BY_SHAPE = {
-    (cell.dim, cell.n_nodes(degree)): (name, degree) for name, cell in REFERENCE_CELLS.items() for degree in (1, 2)
+    (cell.dim, cell.n_nodes(degree)): (name, degree)
+    for name, cell in REFERENCE_CELLS.items()
+    for degree in (1, 2)
 }
 
 
@@ -211,8 +225,14 @@ def reference_cell(dim: int, nodes: int, cell_type: str | None = None) -> tuple[
         raise InputError(f"unknown cell_type {cell_type!r}; choose one of {', '.join(REFERENCE_CELLS)}")
     found = _BY_SHAPE.get((dim, nodes))
     if found is None:
-        known = ", ".join(f"{n} ({c}{', curved' if g == 2 else ''})" for (d, n), (c, g) in _BY_SHAPE.items() if d == dim)
-        raise InputError(f"cells with {nodes} nodes in {dim} dimensions are not known; expected {known or 'dimension 1, 2 or 3'}")
+        known = ", ".join(
+            f"{n} ({c}{', curved' if g == 2 else ''})" for (d, n), (c, g) in _BY_SHAPE.items() if d == dim
+        )
+        raise InputError(
+            f"cells with {nodes} nodes in {dim} dimensions are not known; expected {known or 'dimension 1, 2 or 3'}"
+        )
     if cell_type is not None and found[0] != cell_type:
-        raise InputError(f"cells with {nodes} nodes in {dim} dimensions are {found[0]} cells, not {cell_type}")
+        raise InputError(
+            f"cells with {nodes} nodes in {dim} dimensions are {found[0]} cells, not {cell_type}"
+        )
     return REFERENCE_CELLS[found[0]], found[1]

@@ -175,7 +175,7 @@ def _multigrid(
     max_iterations: int,
     workers: int | None,
 ) -> GridSolution:
-    from funcspace.solvers._multigrid_kernels import solve_range
+    from funcspace.solvers._multigrid_solve import solve_range
 
     vertices = b.shape[1:]
     box = np.array(
@@ -228,22 +228,20 @@ def available_cores() -> int:
 
 
 def _levels(n0: int, n1: int, h0: float, h1: float, sides: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Per level: unknowns per axis, step and offset to the next level per axis, start in the flat arrays.
+    """Per level: unknowns per axis, step and offset to the next level per axis.
 
     Coarse vertices are every second vertex counted from the low side of the grid; on a Dirichlet side the first unknown is one
     vertex inside, hence the offset 1.
     """
     rows = []
-    start = 0
     while True:
         can0, can1 = n0 > _COARSEST, n1 > _COARSEST
         s0 = 2 if can0 and (h0 < _ANISOTROPY * h1 or not can1) else 1
         s1 = 2 if can1 and (h1 < _ANISOTROPY * h0 or not can0) else 1
         o0, o1 = int(sides[0, 0] and s0 == 2), int(sides[1, 0] and s1 == 2)
-        rows.append((n0, n1, s0, s1, o0, o1, start))
+        rows.append((n0, n1, s0, s1, o0, o1))
         if s0 == s1 == 1:
             return np.array(rows, dtype=np.int64)
-        start += (n0 + 4) * (n1 + 4)
         if s0 == 2:
             n0, h0 = (n0 - o0 + 1) // 2, 2.0 * h0
         if s1 == 2:

@@ -1,1 +1,34 @@
+"""Training: one loop for all models, losses in the norms of function spaces, surrogates that can be kept."""
 
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+from torch import nn
+
+from funcspace.training.algorithm import Algorithm, Task
+from funcspace.training.fit import fit
+from funcspace.training.losses import NormLoss
+from funcspace.training.model import OperatorModel
+from funcspace.training.supervised import Supervised
+from funcspace.training.surrogate import Surrogate
+
+__all__ = ["Algorithm", "NormLoss", "OperatorModel", "Supervised", "Surrogate", "Task", "fit", "load"]
+
+
+def load(folder: str | PathLike[str], *, model_class: type[nn.Module] | None = None) -> Surrogate:
+    """Load a surrogate saved with `Surrogate.save`.
+
+    Parameters
+    ----------
+    model_class : the class of a model that is not part of this library.
+
+    Raises
+    ------
+    CheckpointError
+        When the folder is missing, damaged, of a newer schema or of another model.
+    """
+    from funcspace.training.surrogate_files import load_surrogate
+
+    return load_surrogate(Path(folder), model_class=model_class)

@@ -1,0 +1,227 @@
+"""The command line: `funcspace --help` tells all of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+import funcspace as fs
+from funcspace.errors import FuncspaceError, InputError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="funcspace",
+    help="Learn maps between functions: make data, fit surrogates, evaluate them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+MODELS = {"mgno": "MgNO", "fno": "FNO"}
+PROBLEMS = {"darcy": "Darcy"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted."""
+    import click
+
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = app(words, standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        typer.echo("interrupted; a run with --folder continues with the same command", err=True)
+        return 130
+    except (FuncspaceError, OSError) as error:
+        if "--debug" in words:
+            raise
+        message = " ".join(str(error).split())
+        typer.echo(f"error: {message}  (--debug shows where)", err=True)
+        return 1
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        typer.echo(f"funcspace {fs.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Learn maps between functions: make data, fit surrogates, evaluate them."""
+
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", hidden=True)]
+Seed = Annotated[int, typer.Option(help="Seed of all randomness.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder for the table, the figure and the surrogate.")] = Path("demo-output"),
+    seconds: Annotated[float, typer.Option(help="Training time of each model.")] = 75.0,
+    samples: Annotated[int, typer.Option(help="Darcy problems to solve; a fifth is kept for testing.")] = 300,
+    resolution: Annotated[int, typer.Option(help="Grid points per side.")] = 64,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Solve Darcy problems, train MgNO and FNO on them under one time budget, compare, save, reload, predict elsewhere."""
+    from funcspace.demo import run_demo
+
+    run_demo(output, seconds=seconds, samples=samples, resolution=resolution, seed=seed, progress=False if quiet else None)
+
+
+@app.command()
+def data(
+    name: Annotated[str, typer.Argument(help=f"Problem: {', '.join(PROBLEMS)}.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write, .nc or .zarr.")],
+    samples: Annotated[int, typer.Option("--samples", "-n", help="How many samples.")] = 256,
+    resolution: Annotated[int, typer.Option(help="Grid points per side.")] = 64,
+    coefficient: Annotated[str, typer.Option(help="Kind of coefficient: threshold, rough, lognormal, multiscale.")] = "threshold",
+    seed: Seed = 0,
+    debug: Debug = False,
+) -> None:
+    """Make a data set with a reference solver."""
+    if name.lower() not in PROBLEMS:
+        raise InputError(f"no problem {name!r}; there is {', '.join(PROBLEMS)}")
+    solver = getattr(fs.solvers, PROBLEMS[name.lower()])(coefficient=coefficient, resolution=resolution)
+    made = solver.sample(samples, seed=seed)
+    made.save(output)
+    typer.echo(f"{made!r}\nwritten to {output}")
+
+
+@app.command()
+def fit(
+    source: Annotated[Path, typer.Argument(help="Data: a file written by `funcspace data`, or any that OperatorData.read knows.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the surrogate.")],
+    model: Annotated[str, typer.Option(help=f"Model: {', '.join(MODELS)}.")] = "mgno",
+    option: Annotated[Optional[list[str]], typer.Option("--set", help="Model option, such as width=24; repeatable.")] = None,  # noqa: UP045
+    epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 50,
+    seconds: Annotated[Optional[float], typer.Option(help="Stop after this much training time.")] = None,  # noqa: UP045
+    batch_size: Annotated[int, typer.Option(help="Samples per step.")] = 8,
+    learning_rate: Annotated[Optional[float], typer.Option(help="Peak learning rate; the model's own by default.")] = None,  # noqa: UP045
+    validation: Annotated[float, typer.Option(help="Share of the samples kept for validation; 0 for none.")] = 0.2,
+    folder: Annotated[Optional[Path], typer.Option(help="Folder for checkpoints; the same command then resumes.")] = None,  # noqa: UP045
+    precision: Annotated[str, typer.Option(help="32, 64, 16-mixed or bf16-mixed.")] = "32",
+    compiled: Annotated[bool, typer.Option("--compile", help="Run the model through torch.compile.")] = False,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train a surrogate on a data set."""
+    if not 0 <= validation < 1:
+        raise InputError(f"validation must be a share in [0, 1), got {validation}")
+    everything = _read(source)
+    train, held = everything, None
+    if validation:
+        count = max(1, round(validation * len(everything)))
+        train, held = everything.split(len(everything) - count)
+    module = _model(model).for_data(train, **_options_of(option or []))
+    surrogate = fs.fit(
+        module, train, validation=held, epochs=epochs, seconds=seconds, batch_size=batch_size,
+        learning_rate=learning_rate, folder=folder, precision=precision, compile=compiled, seed=seed,
+        progress=False if quiet else None,
+    )  # fmt: skip
+    surrogate.save(output)
+    typer.echo(repr(surrogate))
+    if held is not None:
+        typer.echo(_metrics(surrogate.evaluate(held)))
+    typer.echo(f"saved to {output}")
+
+
+@app.command()
+def evaluate(
+    surrogate: Annotated[Path, typer.Argument(help="Folder of a saved surrogate.")],
+    source: Annotated[Path, typer.Argument(help="Data to measure on.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as one JSON object.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Measure a saved surrogate on a data set."""
+    loaded = fs.load(surrogate)
+    held = _read(source)
+    metrics = loaded.evaluate(held)
+    typer.echo(json.dumps({"samples": len(held), **metrics}) if as_json else _metrics(metrics))
+
+
+@app.command()
+def info(
+    path: Annotated[Optional[Path], typer.Argument(help="A saved surrogate or a data set.")] = None,  # noqa: UP045
+    debug: Debug = False,
+) -> None:
+    """Describe a saved surrogate or a data set; without a path, the installation."""
+    if path is None:
+        typer.echo(_installation())
+    elif (path / "surrogate.json").exists():
+        loaded = fs.load(path)
+        typer.echo(repr(loaded))
+        typer.echo(json.dumps(loaded.provenance, indent=2, default=str))
+    else:
+        typer.echo(repr(_read(path)))
+
+
+def _read(path: Path) -> Any:
+    return fs.OperatorData.load(path) if path.suffix in (".nc", ".zarr") else fs.OperatorData.read(path)
+
+
+def _model(name: str) -> Any:
+    if name.lower() not in MODELS:
+        raise InputError(f"no model {name!r}; there is {', '.join(MODELS)}")
+    return getattr(fs.operators, MODELS[name.lower()])
+
+
+def _options_of(words: Sequence[str]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for word in words:
+        key, sign, value = word.partition("=")
+        if not sign:
+            raise InputError(f"--set takes name=value, got {word!r}")
+        try:
+            options[key] = json.loads(value)
+        except ValueError:
+            options[key] = value
+    return options
+
+
+def _metrics(metrics: dict[str, float]) -> str:
+    return "\n".join(f"{name:12s} {value:.4e}" for name, value in metrics.items())
+
+
+def _installation() -> str:
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    import torch
+
+    names = ("torch", "numpy", "scipy", "xarray", "scikit-fem", "neuraloperator", "torch-geometric", "numba", "pyamg",
+             "meshio", "zarr", "netCDF4", "lightning-fabric", "dysts", "matplotlib")  # fmt: skip
+    lines = [f"funcspace        {fs.__version__}", f"python           {platform.python_version()} on {platform.platform()}"]
+    for name in names:
+        try:
+            lines.append(f"{name:16s} {version(name)}")
+        except PackageNotFoundError:
+            lines.append(f"{name:16s} not installed")
+    lines.append(f"devices          cpu ({torch.get_num_threads()} threads)" + "".join(
+        f", cuda:{i} {torch.cuda.get_device_name(i)}" for i in range(torch.cuda.device_count())
+    ))  # fmt: skip
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

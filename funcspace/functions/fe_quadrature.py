@@ -1,0 +1,67 @@
+"""Quadrature on reference cells, and linear maps that are built when first used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from torch import Tensor
+
+from funcspace.functions.linear_map import LinearMap
+from funcspace.geometry.reference_cells import gauss_quadrature
+from funcspace.optional import require
+
+__all__ = ["DeferredMap", "cell_rule"]
+
+FloatArray = NDArray[np.float64]
+
+
+@lru_cache(maxsize=64)
+def cell_rule(cell_type: str, degree: int) -> tuple[FloatArray, FloatArray]:
+    """Points (q, d) and positive weights (q,) on a reference cell, exact to `degree` (per variable off simplices).
+
+    The smaller of the Gauss product rule and scikit-fem's symmetric rules on triangles and tetrahedra of positive weights.
+    """
+    best = gauss_quadrature(cell_type, degree)
+    if cell_type not in ("triangle", "tetrahedron"):
+        return best
+    module = require("skfem.quadrature", feature="finite elements", install="pip install scikit-fem")
+    rule: Callable[[int], Any] = {"triangle": module.get_quadrature_tri, "tetrahedron": module.get_quadrature_tet}[cell_type]
+    for order in range(max(degree, 1), degree + 3):
+        try:
+            points, weights = rule(order)
+        except NotImplementedError:
+            break
+        if len(weights) < len(best[1]) and weights.min() > 0:
+            best = np.ascontiguousarray(points.T), np.asarray(weights)
+    return best
+
+
+class DeferredMap(LinearMap):
+    """A map of known shape that is built when it is first applied."""
+
+    def __init__(
+        self, domain_shape: Sequence[int], codomain_shape: Sequence[int], build: Callable[[], LinearMap]
+    ) -> None:
+        super().__init__(domain_shape, codomain_shape)
+        self._build = build
+
+    @cached_property
+    def inner(self) -> LinearMap:
+        """The map itself."""
+        return self._build()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the map."""
+        return self.inner.forward(x)
+
+    def transposed(self, y: Tensor) -> Tensor:
+        """Apply the adjoint."""
+        return self.inner.transposed(y)
+
+    def _matrix(self) -> sp.csr_matrix:
+        return self.inner.matrix

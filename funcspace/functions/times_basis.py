@@ -1,0 +1,36 @@
+"""Bases of functions of time."""
+
+from __future__ import annotations
+
+from funcspace.errors import InputError
+from funcspace.functions.cubic_line import CubicLine
+from funcspace.functions.grid_basis import TensorBasis
+from funcspace.functions.line_basis import LinearLine
+from funcspace.geometry.times import Times
+
+__all__ = ["TimesBasis"]
+
+
+class TimesBasis(TensorBasis):
+    """Functions of time with their values at the instants as coefficients.
+
+    ==========  ====================================================================================
+    "linear"    linear between the instants
+    "cubic"     the cubic Hermite interpolant whose slopes make the second derivative continuous: the cubic spline
+    ==========  ====================================================================================
+
+    Slopes from finite differences would change when instants are added on the curve itself; with the spline's slopes,
+    refined times reproduce a function to rounding. A single instant holds a constant.
+
+    Raises
+    ------
+    InputError
+        When there is no such element.
+    """
+
+    def __init__(self, domain: Times, element: str) -> None:
+        kinds = {"linear": LinearLine, "cubic": CubicLine}
+        if element not in kinds:
+            raise InputError(f"Times have the elements {', '.join(kinds)}; got {element!r}")
+        line = kinds[element](domain.instants.numpy(), domain.start, domain.stop)
+        super().__init__(domain, element, [line])

@@ -1,0 +1,267 @@
+"""Finite-element matrices and loads on meshes and grids, with the sparsity pattern built once for a batch."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from funcspace.errors import DomainError, InputError
+from funcspace.functions import Function, FunctionSpace
+from funcspace.geometry import Grid, Mesh
+
+__all__ = ["Assembly", "FacetAssembly", "SparsePattern"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+CHUNK_ENTRIES = 1 << 22
+
+
+class SparsePattern:
+    """Where local matrices go in a CSR matrix, and in its block of free dofs.
+
+    Parameters
+    ----------
+    groups : arrays (elements, local dofs) of global dofs; local matrices come in the same order.
+    size : number of global dofs.
+    free : global dofs that stay unknown.
+    """
+
+    def __init__(self, groups: list[IntArray], size: int, free: IntArray) -> None:
+        import scipy.sparse as sp
+
+        rows = [np.repeat(dofs, dofs.shape[1], axis=1).ravel() for dofs in groups]
+        columns = [np.tile(dofs, (1, dofs.shape[1])).ravel() for dofs in groups]
+        keys = np.concatenate(rows) * size + np.concatenate(columns)
+        unique, self._slots = np.unique(keys, return_inverse=True)
+        self.size, self.nonzeros = size, len(unique)
+        places = np.arange(1, self.nonzeros + 1, dtype=np.float64)
+        whole = sp.csr_matrix((places, (unique // size, unique % size)), shape=(size, size))
+        self._whole = (whole.indices, whole.indptr)
+        rows_free = whole[free]
+        self._inner = rows_free[:, free].tocsr()
+        fixed = np.setdiff1d(np.arange(size), free)
+        self._coupling = rows_free[:, fixed].tocsr()
+        self._inner_places = self._inner.data.astype(np.int64) - 1
+        self._coupling_places = self._coupling.data.astype(np.int64) - 1
+        self.free, self.fixed = free, fixed
+
+    def values(self, local: list[FloatArray]) -> FloatArray:
+        """The entries of the whole matrix from local matrices (elements, local, local)."""
+        flat = np.concatenate([block.ravel() for block in local])
+        return np.bincount(self._slots, weights=flat, minlength=self.nonzeros)
+
+    def inner(self, values: FloatArray) -> Any:
+        """The block among the free dofs, CSR."""
+        return self._with(self._inner, values[self._inner_places])
+
+    def coupling(self, values: FloatArray) -> Any:
+        """The block from the fixed dofs to the free ones, CSR."""
+        return self._with(self._coupling, values[self._coupling_places])
+
+    @staticmethod
+    def _with(pattern: Any, data: FloatArray) -> Any:
+        import scipy.sparse as sp
+
+        return sp.csr_matrix((data, pattern.indices, pattern.indptr), shape=pattern.shape)
+
+
+class _Elements:
+    """Basis functions at the quadrature points of cells or facets, numbered by the dofs of the space."""
+
+    def __init__(self, basis: Any, dofs: IntArray) -> None:
+        self.basis = basis
+        self.dofs = dofs
+        self.weights: FloatArray = np.asarray(basis.dx)
+        coordinates = np.asarray(basis.global_coordinates().value)
+        self.points: FloatArray = np.ascontiguousarray(coordinates.reshape(len(coordinates), -1).T)
+
+    def shaped(self, values: FloatArray) -> FloatArray:
+        """Values (points, ...) unfolded to (elements, quadrature points, ...)."""
+        return values.reshape(*self.weights.shape, *values.shape[1:])
+
+    def _table(self, kind: str, chunk: slice) -> FloatArray:
+        count = len(self.weights[chunk])
+        tables = []
+        for (field,) in self.basis.basis:
+            if kind == "grad":
+                tables.append(np.asarray(field.grad)[:, chunk])
+            else:
+                value = np.asarray(field)
+                tables.append(np.broadcast_to(value, self.weights.shape)[chunk])
+        stacked = np.stack(tables)
+        return stacked if kind == "grad" else stacked.reshape(len(tables), count, -1)
+
+    def _chunks(self) -> list[slice]:
+        per = self.weights.shape[1] * self.dofs.shape[1] * 3
+        step = max(1, CHUNK_ENTRIES // per)
+        return [slice(start, start + step) for start in range(0, len(self.weights), step)]
+
+    def mass(self, coefficient: FloatArray) -> FloatArray:
+        """Local matrices of the integral of c u v; coefficient (elements, q)."""
+        blocks = []
+        for chunk in self._chunks():
+            phi = np.moveaxis(self._table("value", chunk), 0, 1)
+            weighted = phi * (coefficient[chunk] * self.weights[chunk])[:, None, :]
+            blocks.append(weighted @ phi.transpose(0, 2, 1))
+        return np.concatenate(blocks)
+
+    def load(self, values: FloatArray, size: int) -> FloatArray:
+        """Integrals of f against each basis function: (samples, size) from values (samples, points)."""
+        total = np.zeros((len(values), size))
+        for chunk in self._chunks():
+            phi = self._table("value", chunk)
+            dofs = self.dofs[chunk].ravel()
+            for sample, flat in enumerate(values):
+                f = flat.reshape(self.weights.shape)[chunk] * self.weights[chunk]
+                local = np.einsum("ieq,eq->ei", phi, f)
+                total[sample] += np.bincount(dofs, weights=local.ravel(), minlength=size)
+        return total
+
+    def interpolate(self, coefficients: FloatArray) -> FloatArray:
+        """Values (samples, points, *value) of functions of the same space, coefficients (samples, dofs, *value)."""
+        found = np.empty((len(coefficients), *self.weights.shape, *coefficients.shape[2:]))
+        for chunk in self._chunks():
+            phi = self._table("value", chunk)
+            found[:, chunk] = np.einsum("ieq,bei...->beq...", phi, coefficients[:, self.dofs[chunk]])
+        return found.reshape(len(coefficients), -1, *coefficients.shape[2:])
+
+
+class CellAssembly(_Elements):
+    """Integrals over cells."""
+
+    def stiffness(self, coefficient: FloatArray) -> FloatArray:
+        """Local matrices of the integral of grad v . k grad u; coefficient (elements, q[, d, d])."""
+        blocks = []
+        for chunk in self._chunks():
+            gradient = self._table("grad", chunk).transpose(2, 0, 3, 1)
+            k = coefficient[chunk]
+            if k.ndim == 2:
+                flux = gradient * (k * self.weights[chunk])[:, None, :, None]
+            else:
+                flux = np.einsum("eqab,eiqb->eiqa", k * self.weights[chunk][..., None, None], gradient)
+            shape = (*gradient.shape[:2], -1)
+            blocks.append(flux.reshape(shape) @ gradient.reshape(shape).transpose(0, 2, 1))
+        return np.concatenate(blocks)
+
+
+class FacetAssembly(_Elements):
+    """Integrals over some boundary facets."""
+
+
+class Assembly:
+    """Assembly over one space of continuous elements: P1, P2, Q1, Q2 on a Mesh, "linear" on a vertex Grid.
+
+    Raises
+    ------
+    InputError
+        When the element has no nodal, continuous functions.
+    DomainError
+        When a Grid holds cell samples.
+    """
+
+    def __init__(self, space: FunctionSpace, degree: int | None = None) -> None:
+        import skfem
+
+        domain = space.domain
+        self.space = space
+        if isinstance(domain, Mesh):
+            if space.element not in ("P1", "P2", "Q1", "Q2"):
+                raise InputError(f"this equation takes the elements P1, P2, Q1 and Q2; got {space.element!r}")
+            self.mesh: Any = domain.to_skfem()
+            basis: Any = space.basis
+            self.element: Any = basis.element.skfem
+            self._renumber = np.arange(space.n_dofs)
+            curved = domain.is_curved
+        elif isinstance(domain, Grid):
+            if domain.samples != "vertices" or space.element != "linear":
+                raise DomainError(
+                    f'on a Grid this equation takes the "linear" basis on vertices; got {space.element!r} on {domain!r}'
+                )
+            self.mesh, self.element, self._renumber = _grid_mesh(domain)
+            curved = False
+        else:
+            raise DomainError(f"boundary-value problems are solved on a Grid or a Mesh; got {type(domain).__name__}")
+        order = 1 if space.element in ("P1", "Q1", "linear") else 2
+        self.degree = (2 * order + 1 + (2 if curved else 0)) if degree is None else degree
+        self._dofs = skfem.Dofs(self.mesh, self.element)
+        cells = skfem.CellBasis(self.mesh, self.element, intorder=self.degree, dofs=self._dofs)
+        self.cells = CellAssembly(cells, self._numbered(cells.element_dofs))
+        self.size = space.n_dofs
+
+    def _numbered(self, dofs: Any) -> IntArray:
+        return np.ascontiguousarray(self._renumber[np.asarray(dofs).T].astype(np.int64))
+
+    @cached_property
+    def parts(self) -> dict[str, IntArray]:
+        """Facets of each named boundary part."""
+        if isinstance(self.space.domain, Mesh):
+            return {name: np.asarray(facets, dtype=np.int64) for name, facets in self.space.domain.boundary.items()}
+        return _grid_facets(self.space.domain, self.mesh)
+
+    def facets(self, facets: IntArray) -> FacetAssembly:
+        """Assembly over some facets."""
+        import skfem
+
+        basis = skfem.FacetBasis(self.mesh, self.element, facets=facets, intorder=self.degree, dofs=self._dofs)
+        return FacetAssembly(basis, self._numbered(basis.element_dofs))
+
+    def facet_dofs(self, facets: IntArray) -> IntArray:
+        """Dofs on some facets."""
+        if len(facets) == 0:
+            return np.empty(0, dtype=np.int64)
+        return np.unique(self._renumber[self._dofs.get_facet_dofs(facets).flatten()])
+
+    def own_values(self, elements: _Elements, function: Function) -> FloatArray | None:
+        """Values of a Function of this very basis at the quadrature points; None for other spaces."""
+        space = function.space
+        if space.domain.fingerprint != self.space.domain.fingerprint or space.basis.name != self.space.basis.name:
+            return None
+        coefficients = function.coefficients.detach().cpu().to(torch.float64).numpy()
+        return elements.interpolate(coefficients.reshape(-1, *space.coefficient_shape))
+
+
+def _grid_mesh(grid: Grid) -> tuple[Any, Any, IntArray]:
+    """The grid as a scikit-fem mesh, its multilinear element, and the grid sample of each mesh vertex."""
+    import skfem
+
+    if grid.dim > 3:
+        raise DomainError(f"boundary-value problems are solved in 1 to 3 dimensions; the Grid has {grid.dim}")
+    lines = []
+    for axis in grid.grid_axes:
+        line = axis.coordinates.numpy()
+        lines.append(np.append(line, axis.stop) if axis.periodic else line)
+    if grid.dim == 1:
+        mesh: Any = skfem.MeshLine(lines[0])
+        element: Any = skfem.ElementLineP1()
+    elif grid.dim == 2:
+        mesh, element = skfem.MeshQuad.init_tensor(*lines), skfem.ElementQuad1()
+    else:
+        mesh, element = skfem.MeshHex.init_tensor(*lines), skfem.ElementHex1()
+    index = []
+    for line, axis, coordinate in zip(lines, grid.grid_axes, np.asarray(mesh.p), strict=True):
+        middles = 0.5 * (line[1:] + line[:-1])
+        index.append(np.searchsorted(middles, coordinate) % axis.count)
+    return mesh, element, np.ravel_multi_index(tuple(index), grid.shape).astype(np.int64)
+
+
+def _grid_facets(grid: Any, mesh: Any) -> dict[str, IntArray]:
+    """Facets of the sides of a grid, by the grid's names."""
+    middles = np.asarray(mesh.p)[:, np.asarray(mesh.facets)].mean(axis=1)
+    outer = np.asarray(mesh.boundary_facets())
+    names = [name for name in grid.boundary if name != "boundary"]
+    parts: dict[str, IntArray] = {}
+    position = 0
+    for number, axis in enumerate(grid.grid_axes):
+        if axis.periodic:
+            continue
+        for bound in (axis.start, axis.stop):
+            on = np.abs(middles[number, outer] - bound) <= 1e-9 * axis.length
+            parts[names[position]] = outer[on].astype(np.int64)
+            position += 1
+    whole = np.concatenate(list(parts.values())) if parts else np.empty(0, dtype=np.int64)
+    return {"boundary": np.unique(whole), **parts}

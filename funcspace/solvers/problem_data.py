@@ -1,0 +1,113 @@
+"""Data of a boundary-value problem, numbers, callables or Functions, as arrays of values at points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from funcspace.errors import InputError
+from funcspace.functions import Function
+
+__all__ = ["Data", "batch_shape", "check_coefficient", "values_at"]
+
+FloatArray = NDArray[np.float64]
+Data = float | Function | Tensor | NDArray[Any] | Callable[[Tensor], Any]
+
+
+def batch_shape(data: dict[str, Any]) -> tuple[int, ...]:
+    """The common batch shape of all Functions among the data; () when there is no batch.
+
+    Raises
+    ------
+    InputError
+        When two batches differ.
+    """
+    found = {name: value.batch_shape for name, value in data.items() if isinstance(value, Function) and value.batch_shape}
+    if len(set(found.values())) > 1:
+        raise InputError(f"the batches of the data must agree; got {found}")
+    return next(iter(found.values()), ())
+
+
+def values_at(
+    data: Any,
+    points: FloatArray,
+    name: str,
+    *,
+    shapes: tuple[tuple[int, ...], ...] = ((),),
+    same_space: Callable[[Function], FloatArray | None] | None = None,
+) -> FloatArray:
+    """Values at points (n, d) as float64, shape (samples or 1, n, *value).
+
+    Parameters
+    ----------
+    data : a number or constant array, a callable of float64 torch points (n, d), or a Function (a batch gives samples).
+    shapes : the value shapes that are allowed.
+    same_space : gives the values (samples, n, *value) of a Function on the solver's own mesh without point location; None where it
+        does not know the space.
+
+    Raises
+    ------
+    InputError
+        When a shape does not fit, or a value is not finite.
+    OutsideError
+        When a Function's domain does not reach all points.
+    """
+    n = len(points)
+    if isinstance(data, Function):
+        if data.space.value_shape not in shapes:
+            raise InputError(f"{name} must have values of shape {_either(shapes)}; {data!r} has {data.space.value_shape}")
+        values = same_space(data) if same_space else None
+        if values is None:
+            found = data(torch.from_numpy(np.ascontiguousarray(points)))
+            values = found.detach().cpu().to(torch.float64).numpy()
+        values = values.reshape(-1, n, *data.space.value_shape)
+    else:
+        raw = data(torch.from_numpy(np.ascontiguousarray(points))) if callable(data) else data
+        try:
+            array = np.asarray(raw.detach().cpu() if isinstance(raw, Tensor) else raw, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{name} must be a number, a callable or a Function; got {data!r}") from error
+        if callable(data) and array.shape == (n, 1) and () in shapes:
+            array = array[:, 0]
+        if array.shape in shapes:
+            array = np.broadcast_to(array, (n, *array.shape))
+        elif not (callable(data) and array.shape[:1] == (n,) and array.shape[1:] in shapes):
+            origin = f"{name}(points) must have shape (n,) or (n, *value) for n = {n} points" if callable(data) else name
+            raise InputError(f"{origin} with values of shape {_either(shapes)}; got an array of shape {array.shape}")
+        values = array[None]
+    finite = np.isfinite(values)
+    if not finite.all():
+        place = np.argwhere(~finite)[0]
+        raise InputError(
+            f"{name} must be finite; sample {place[0]} is {values[tuple(place)]} at {points[place[1]].tolist()}"
+        )
+    return values
+
+
+def check_coefficient(values: FloatArray, points: FloatArray, name: str = "coefficient") -> None:
+    """Raise an InputError unless scalars are positive, matrices symmetric and positive definite."""
+    if values.ndim == 2:
+        good = values > 0
+        shown = values
+    else:
+        size = np.abs(values).max(axis=(-2, -1))
+        skew = np.abs(values - values.swapaxes(-1, -2)).max(axis=(-2, -1))
+        # A leading minor test in place of eigenvalues: all that positivity needs, and fast for many points.
+        minors = [np.linalg.det(values[..., :m, :m]) for m in range(1, values.shape[-1] + 1)]
+        good = (skew <= 1e-10 * size) & (np.min(minors, axis=0) > 0)
+        shown = values
+    if not good.all():
+        sample, point = (int(i) for i in np.argwhere(~good)[0])
+        kind = "positive" if values.ndim == 2 else "symmetric and positive definite"
+        raise InputError(
+            f"{name} must be {kind}; sample {sample} is {shown[sample, point].tolist()} at {points[point].tolist()}"
+        )
+
+
+def _either(shapes: tuple[tuple[int, ...], ...]) -> str:
+    return " or ".join(str(shape) for shape in shapes)

@@ -1,0 +1,340 @@
+"""The training loop: one for every model and every way of learning."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from funcspace.errors import InputError, SolverError
+from funcspace.functions.atomic_write import atomic_file
+from funcspace.training.algorithm import Algorithm, Task
+from funcspace.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from funcspace.training.model import model_config
+from funcspace.training.progress_bar import progress_bar
+from funcspace.training.schedules import learning_rate_factor
+from funcspace.training.supervised import Supervised
+
+if TYPE_CHECKING:
+    from funcspace.training.surrogate import Surrogate
+
+__all__ = ["fit"]
+
+log = logging.getLogger(__name__)
+DTYPES = {"32": torch.float32, "64": torch.float64, "16-mixed": torch.float32, "bf16-mixed": torch.float32}
+PRECISIONS = {"32": "32-true", "64": "64-true", "16-mixed": "16-mixed", "bf16-mixed": "bf16-mixed"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is made of; two runs with equal settings, model and data take the same steps."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    schedule: str
+    clip: float | None
+    precision: str
+    seed: int
+    seconds: float | None
+    optimizer: str
+    monitor: str
+
+
+def fit(
+    model: nn.Module,
+    data: Any,
+    *,
+    validation: Any = None,
+    algorithm: Algorithm | None = None,
+    epochs: int = 100,
+    seconds: float | None = None,
+    batch_size: int = 8,
+    learning_rate: float | None = None,
+    weight_decay: float = 1e-5,
+    schedule: str | Callable[[float], float] = "one-cycle",
+    optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW,
+    clip: float | None = 1.0,
+    precision: str = "32",
+    compile: bool = False,
+    seed: int = 0,
+    monitor: str = "rel_l2",
+    patience: int | None = None,
+    restore_best: bool = True,
+    validate_every: int = 1,
+    folder: str | os.PathLike[str] | None = None,
+    resume: bool = True,
+    checkpoint_seconds: float = 30.0,
+    accelerator: str = "auto",
+    devices: int | str = 1,
+    progress: bool | None = None,
+) -> Surrogate:
+    """Train a model on data and return it as a surrogate.
+
+    Parameters
+    ----------
+    model : a module such as `MgNO.for_data(data)`; trained in place.
+    data : OperatorData, or whatever the algorithm learns from.
+    validation : data to measure on after each epoch; the weights of the best epoch are kept.
+    algorithm : how to learn; `Supervised()` (relative H1 loss) by default.
+    epochs : passes over the data.
+    seconds : stop after this much time; the schedule then follows whichever of time and epochs is further on.
+    batch_size : samples per step, over all devices together.
+    learning_rate : the peak rate; the model's own `learning_rate` where it has one, else 1e-3.
+    schedule : "one-cycle", "cosine", "linear", "constant", or a function from progress in [0, 1] to a factor.
+    optimizer : called as `optimizer(parameters, lr=..., weight_decay=...)`.
+    clip : largest norm of the gradient; None to leave it.
+    precision : "32", "64", "16-mixed" or "bf16-mixed".
+    compile : run the model through `torch.compile`.
+    seed : orders the samples and drives randomness inside the model; the global generators are left as they were.
+    monitor : the validation metric that chooses the best epoch and stops early.
+    patience : stop after this many validations without improvement.
+    restore_best : end with the weights of the best validation.
+    validate_every : epochs between validations.
+    folder : where checkpoints and `metrics.jsonl` go; nothing is written without it.
+    resume : continue the run in `folder` if there is one; a finished one is returned as it is.
+    checkpoint_seconds : least time between two checkpoints.
+    accelerator, devices : as in Lightning Fabric; under `torchrun` the processes it started are used.
+    progress : show a progress bar; by default when the output is a terminal.
+
+    Returns
+    -------
+    Surrogate
+        With `history` (a record per epoch) and `provenance`.
+
+    Raises
+    ------
+    InputError
+        When data are empty or hold NaN, or a setting is out of range.
+    CheckpointError
+        When `folder` holds a run with other settings.
+    SolverError
+        When the loss becomes NaN or infinite; `.state` holds the last finite weights.
+    """
+    peak = float(learning_rate if learning_rate is not None else getattr(model, "learning_rate", 1e-3))
+    settings = Settings(
+        epochs, batch_size, peak, weight_decay, schedule if isinstance(schedule, str) else repr(schedule), clip, precision,
+        seed, seconds, getattr(optimizer, "__qualname__", repr(optimizer)), monitor,
+    )  # fmt: skip
+    _check(settings, schedule, patience, validate_every)
+    fabric = _fabric(precision, accelerator, devices)
+    dtype = DTYPES[precision]
+    model.to(device=fabric.device, dtype=dtype)
+    task = (algorithm or Supervised()).begin(model, data, validation, device=fabric.device, dtype=dtype)
+    place = None if folder is None else Path(folder)
+    stepper = optimizer(model.parameters(), lr=peak, weight_decay=weight_decay)
+    identity = _identity(model, task, settings)
+    state, best = Progress(), None
+    if place is not None:
+        place.mkdir(parents=True, exist_ok=True)
+        found = load_checkpoint(place, model, stepper, identity) if resume else None
+        if found is not None:
+            state, best = found
+            log.info("resumed %s at epoch %d, step %d", place, state.epoch, state.step)
+    module, stepper = fabric.setup(torch.compile(model) if compile else model, stepper)
+    run = _Run(fabric, model, module, stepper, task, settings, schedule, place, state, best, identity)
+    with torch.random.fork_rng(devices=[fabric.device] if fabric.device.type == "cuda" else []):
+        with progress_bar(progress if fabric.is_global_zero else False, epochs, state.epoch) as bar:
+            run.train(bar, patience, validate_every, checkpoint_seconds)
+    if restore_best and run.best is not None:
+        model.load_state_dict(run.best)
+    model.eval()
+    surrogate = task.surrogate(model)
+    surrogate.history = list(state.history)
+    surrogate.provenance = _provenance(identity, state)
+    return surrogate
+
+
+@dataclass
+class _Run:
+    """The moving parts of one run."""
+
+    fabric: Any
+    model: nn.Module
+    module: Any
+    optimizer: Any
+    task: Task
+    settings: Settings
+    schedule: str | Callable[[float], float]
+    folder: Path | None
+    state: Progress
+    best: dict[str, Tensor] | None
+    identity: Mapping[str, Any]
+
+    def train(self, bar: Any, patience: int | None, validate_every: int, checkpoint_seconds: float) -> None:
+        s, state = self.settings, self.state
+        batches = math.ceil(self.task.samples / s.batch_size)
+        started, saved = time.monotonic() - state.seconds, time.monotonic()
+        waited = sum(1 for r in state.history if s.monitor in r and r["epoch"] > state.best_epoch)
+        while state.epoch < s.epochs and not self._spent() and not (patience is not None and waited >= patience):
+            self.model.train()
+            for rows in self._batches(state.epoch, state.batch):
+                done = (state.epoch * batches + state.batch) / (s.epochs * batches)
+                rate = self._step(rows, max(done, 0.0 if s.seconds is None else state.seconds / s.seconds))
+                state.seconds = self._agreed(time.monotonic() - started)
+                bar.step(state.batch / batches, state.loss_sum / state.batch)
+                if self._spent():
+                    break
+                if self.folder is not None and time.monotonic() - saved >= checkpoint_seconds and state.batch < batches:
+                    saved = self._save()
+            record = {"epoch": state.epoch, "step": state.step, "loss": state.loss_sum / max(state.batch, 1),
+                      "learning_rate": rate, "seconds": round(state.seconds, 3)}  # fmt: skip
+            state.epoch, state.batch, state.loss_sum = state.epoch + 1, 0, 0.0
+            last = state.epoch >= s.epochs or self._spent()
+            if state.epoch % validate_every == 0 or last:
+                metrics = self.task.validate(self.model)
+                record |= metrics
+                waited = self._rank(metrics, record["epoch"], waited)
+                state.seconds = self._agreed(time.monotonic() - started)
+            state.history.append(record)
+            bar.epoch(record)
+            if self.folder is not None and (last or time.monotonic() - saved >= checkpoint_seconds):
+                saved = self._save()
+        if self.folder is not None and state.batch == 0:
+            self._save()
+
+    def _batches(self, epoch: int, skip: int) -> Iterator[np.ndarray]:
+        s = self.settings
+        order = np.random.default_rng([s.seed, epoch]).permutation(self.task.samples)
+        for start in range(skip * s.batch_size, self.task.samples, s.batch_size):
+            yield order[start : start + s.batch_size]
+
+    def _step(self, rows: np.ndarray, progress: float) -> float:
+        s, state = self.settings, self.state
+        rate = s.learning_rate * learning_rate_factor(self.schedule, progress)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        torch.manual_seed((s.seed * 1_000_003 + state.step) % (1 << 63))
+        world, rank = self.fabric.world_size, self.fabric.global_rank
+        mine = rows[rank::world]
+        self.optimizer.zero_grad()
+        if len(mine):
+            loss = self.task.loss(self.module, mine)
+            share = loss * (len(mine) * world / len(rows))
+        else:  # fewer samples than processes: take part in the exchange of gradients with a zero
+            share = loss = self.task.loss(self.module, rows[:1]) * 0.0
+        self.fabric.backward(share)
+        mean = float(self.fabric.all_reduce(share.detach(), reduce_op="mean")) if world > 1 else float(loss.detach())
+        if not math.isfinite(mean):
+            raise SolverError(
+                f"the loss became {mean} at step {state.step} (learning rate {rate:.2e}); lower the learning rate or check "
+                "the data. The exception's .state holds the last finite weights"
+                + (f", and {self.folder} the last checkpoint" if self.folder is not None else ""),
+                state=self.best or {n: t.detach().clone() for n, t in self.model.state_dict().items()},
+            )
+        if s.clip is not None:
+            self.fabric.clip_gradients(self.module, self.optimizer, max_norm=s.clip, error_if_nonfinite=False)
+        self.optimizer.step()
+        state.step, state.batch, state.loss_sum = state.step + 1, state.batch + 1, state.loss_sum + mean
+        return rate
+
+    def _spent(self) -> bool:
+        return self.settings.seconds is not None and self.state.seconds >= self.settings.seconds
+
+    def _agreed(self, seconds: float) -> float:
+        if self.fabric.world_size == 1 or self.settings.seconds is None:
+            return seconds
+        return float(self.fabric.broadcast(seconds))
+
+    def _rank(self, metrics: Mapping[str, float], epoch: int, waited: int) -> int:
+        if not metrics:
+            return 0
+        if self.settings.monitor not in metrics:
+            raise InputError(f"monitor must be one of {sorted(metrics)}, got {self.settings.monitor!r}")
+        value = metrics[self.settings.monitor]
+        if value < self.state.best:
+            self.state.best, self.state.best_epoch = value, epoch
+            self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+            return 0
+        return waited + 1
+
+    def _save(self) -> float:
+        assert self.folder is not None
+        if self.fabric.is_global_zero:
+            save_checkpoint(self.folder, self.model, self.optimizer, self.best, self.state, self.identity)
+            lines = "".join(json.dumps(record) + "\n" for record in self.state.history)
+            with atomic_file(self.folder / "metrics.jsonl") as temporary:
+                temporary.write_text(lines)
+        self.fabric.barrier()
+        return time.monotonic()
+
+
+def _fabric(precision: str, accelerator: str, devices: int | str) -> Any:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from lightning_fabric import Fabric
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "0")) if "TORCHELASTIC_RUN_ID" in os.environ else 0
+    if local:
+        nodes = int(os.environ["WORLD_SIZE"]) // local
+        fabric = Fabric(
+            accelerator=accelerator, devices=local, num_nodes=nodes, strategy="ddp", precision=PRECISIONS[precision]
+        )
+    else:
+        fabric = Fabric(accelerator=accelerator, devices=devices, precision=PRECISIONS[precision])
+    fabric.launch()
+    return fabric
+
+
+def _check(
+    settings: Settings, schedule: str | Callable[[float], float], patience: int | None, validate_every: int
+) -> None:
+    positive = {
+        "epochs": settings.epochs,
+        "batch_size": settings.batch_size,
+        "learning_rate": settings.learning_rate,
+        "validate_every": validate_every,
+        "seconds": settings.seconds if settings.seconds is not None else 1,
+        "patience": patience if patience is not None else 1,
+        "clip": settings.clip if settings.clip is not None else 1,
+    }
+    for name, value in positive.items():
+        if not value > 0:
+            raise InputError(f"{name} must be positive, got {value}")
+    if settings.precision not in DTYPES:
+        raise InputError(f"precision must be one of {', '.join(DTYPES)}, got {settings.precision!r}")
+    learning_rate_factor(schedule, 0.0)
+
+
+def _identity(model: nn.Module, task: Task, settings: Settings) -> dict[str, Any]:
+    try:
+        config = model_config(model)
+    except InputError:
+        config = {"modules": repr(model)}
+    return {
+        "model": f"{type(model).__module__}.{type(model).__qualname__}",
+        "config": config,
+        **asdict(settings),
+        **task.description,
+    }
+
+
+def _provenance(identity: Mapping[str, Any], state: Progress) -> dict[str, Any]:
+    import platform
+
+    import funcspace
+
+    return {
+        "funcspace": funcspace.__version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "training": dict(identity),
+        "epochs": state.epoch,
+        "steps": state.step,
+        "seconds": round(state.seconds, 3),
+        "best_epoch": state.best_epoch,
+    }
