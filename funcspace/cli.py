@@ -74,7 +74,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
 
 @app.command()
 def demo(
-    output: Annotated[Path, typer.Option(help="Folder for the table, the figure and the surrogate.")] = Path("demo-output"),
+    output: Annotated[Path, typer.Option(help="Folder for the table, the figure and the surrogate.")] = Path(
+        "demo-output"
+    ),
     seconds: Annotated[float, typer.Option(help="Training time of each model.")] = 75.0,
     samples: Annotated[int, typer.Option(help="Darcy problems to solve; a fifth is kept for testing.")] = 300,
     resolution: Annotated[int, typer.Option(help="Grid points per side.")] = 64,
@@ -82,10 +84,17 @@ def demo(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Solve Darcy problems, train MgNO and FNO on them under one time budget, compare, save, reload, predict elsewhere."""
+    """Solve Darcy problems, train MgNO and FNO on them under one time budget, compare them, predict elsewhere."""
     from funcspace.demo import run_demo
 
-    run_demo(output, seconds=seconds, samples=samples, resolution=resolution, seed=seed, progress=False if quiet else None)
+    run_demo(
+        output,
+        seconds=seconds,
+        samples=samples,
+        resolution=resolution,
+        seed=seed,
+        progress=False if quiet else None,
+    )
 
 
 @app.command()
@@ -94,7 +103,9 @@ def data(
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write, .nc or .zarr.")],
     samples: Annotated[int, typer.Option("--samples", "-n", help="How many samples.")] = 256,
     resolution: Annotated[int, typer.Option(help="Grid points per side.")] = 64,
-    coefficient: Annotated[str, typer.Option(help="Kind of coefficient: threshold, rough, lognormal, multiscale.")] = "threshold",
+    coefficient: Annotated[
+        str, typer.Option(help="Kind of coefficient: threshold, rough, lognormal, multiscale.")
+    ] = "threshold",
     seed: Seed = 0,
     debug: Debug = False,
 ) -> None:
@@ -109,16 +120,21 @@ def data(
 
 @app.command()
 def fit(
-    source: Annotated[Path, typer.Argument(help="Data: a file written by `funcspace data`, or any that OperatorData.read knows.")],
+    source: Annotated[
+        Path,
+        typer.Argument(help="Data: a file written by `funcspace data`, or any that OperatorData.read knows."),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the surrogate.")],
     model: Annotated[str, typer.Option(help=f"Model: {', '.join(MODELS)}.")] = "mgno",
-    option: Annotated[Optional[list[str]], typer.Option("--set", help="Model option, such as width=24; repeatable.")] = None,  # noqa: UP045
+    option: Annotated[
+        list[str] | None, typer.Option("--set", help="Model option, such as width=24; repeatable.")
+    ] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 50,
     seconds: Annotated[Optional[float], typer.Option(help="Stop after this much training time.")] = None,  # noqa: UP045
     batch_size: Annotated[int, typer.Option(help="Samples per step.")] = 8,
-    learning_rate: Annotated[Optional[float], typer.Option(help="Peak learning rate; the model's own by default.")] = None,  # noqa: UP045
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate; the model's own by default.")] = None,
     validation: Annotated[float, typer.Option(help="Share of the samples kept for validation; 0 for none.")] = 0.2,
-    folder: Annotated[Optional[Path], typer.Option(help="Folder for checkpoints; the same command then resumes.")] = None,  # noqa: UP045
+    folder: Annotated[Path | None, typer.Option(help="Folder for checkpoints; the same command then resumes.")] = None,
     precision: Annotated[str, typer.Option(help="32, 64, 16-mixed or bf16-mixed.")] = "32",
     compiled: Annotated[bool, typer.Option("--compile", help="Run the model through torch.compile.")] = False,
     seed: Seed = 0,
@@ -211,7 +227,10 @@ def _installation() -> str:
 
     names = ("torch", "numpy", "scipy", "xarray", "scikit-fem", "neuraloperator", "torch-geometric", "numba", "pyamg",
              "meshio", "zarr", "netCDF4", "lightning-fabric", "dysts", "matplotlib")  # fmt: skip
-    lines = [f"funcspace        {fs.__version__}", f"python           {platform.python_version()} on {platform.platform()}"]
+    lines = [
+        f"funcspace        {fs.__version__}",
+        f"python           {platform.python_version()} on {platform.platform()}",
+    ]
     for name in names:
         try:
             lines.append(f"{name:16s} {version(name)}")

@@ -1,4 +1,4 @@
-"""The main job: solve Darcy problems, train two neural operators under one time budget, compare them, use the better."""
+"""The main job: solve Darcy problems, train two neural operators under one time budget, compare and use them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ log = logging.getLogger(__name__)
 
 
 def run_demo(
-    output: Path, *, seconds: float = 75.0, samples: int = 300, resolution: int = 64, seed: int = 0, progress: bool | None = None
+    output: Path,
+    *,
+    seconds: float = 75.0,
+    samples: int = 300,
+    resolution: int = 64,
+    seed: int = 0,
+    progress: bool | None = None,
 ) -> dict[str, Any]:
     """Run the demo and write `table.json`, `comparison.png` and the surrogate `mgno/` into `output`.
 
@@ -62,11 +68,16 @@ def run_demo(
     reloaded = load(output / "mgno")
     elsewhere = predict_on_mesh(reloaded, seed=seed + 2)
     console.print(
-        f"reloaded from {output / 'mgno'}; on an unstructured mesh of {elsewhere['cells']} triangles that it never saw: "
+        f"reloaded from {output / 'mgno'}; on an unstructured mesh of {elsewhere['cells']} triangles it never saw: "
         f"relative L2 error {100 * elsewhere['rel_l2']:.2f} %"
     )
     draw(reloaded, test, output / "comparison.png")
-    result = {"rows": rows, "solve_seconds": solve_seconds, "unseen_mesh": elsewhere, "training_seconds": seconds}
+    result = {
+        "rows": rows,
+        "solve_seconds": solve_seconds,
+        "unseen_mesh": elsewhere,
+        "training_seconds": seconds,
+    }
     with atomic_file(output / "table.json") as temporary:
         temporary.write_text(json.dumps(result, indent=2))
     console.print(f"figure: {output / 'comparison.png'}, table: {output / 'table.json'}")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 from weakref import WeakValueDictionary
 
+import numpy as np
+import scipy.sparse as sp
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from funcspace.errors import InputError, OutsideError
 from funcspace.functions.linear_map import LinearMap
+from funcspace.functions.sparse_map import SparseMap
 from funcspace.geometry.domain import Domain
 
-__all__ = ["Basis", "MaskedMap", "Outside", "Quadrature", "make_basis", "outside_mask"]
+__all__ = ["Basis", "MaskedMap", "Outside", "Quadrature", "make_basis", "outside_mask", "projection_between"]
 
 Outside = Literal["raise", "nan", "nearest"]
 
@@ -38,6 +42,7 @@ class Quadrature:
     gradients: LinearMap | None
 
 
+@runtime_checkable
 class Basis(Protocol):
     """A scalar (or, for RT and N1curl, intrinsically vector-valued) basis on a domain."""
 
@@ -81,7 +86,7 @@ class Basis(Protocol):
 
 
 class MaskedMap(LinearMap):
-    """A map whose rows at masked points are NaN (points outside the domain); the adjoint ignores them."""
+    """A map whose rows at masked points are NaN (points outside the domain); adjoint and matrix have zeros there."""
 
     def __init__(self, inner: LinearMap, mask: Bool[Tensor, " m"]) -> None:
         super().__init__(inner.domain_shape, inner.codomain_shape)
@@ -98,7 +103,8 @@ class MaskedMap(LinearMap):
         return self.inner.transposed(torch.where(self._expanded(y), torch.zeros_like(y), y))
 
     def _matrix(self) -> Any:
-        return self.inner.matrix
+        keep = np.repeat(~self.mask.numpy(), self.shape[0] // len(self.mask))
+        return sp.csr_matrix(sp.diags(keep.astype(np.float64)) @ self.inner.matrix)
 
 
 def outside_mask(points: Tensor, distances: Tensor, tolerance: float, outside: Outside, domain: Any) -> Tensor:
@@ -138,7 +144,13 @@ def make_basis(domain: Domain, element: str | Sequence[str] | None) -> Basis:
     InputError
         When the domain has no element of that name.
     """
-    name = element if isinstance(element, str) or element is None else " * ".join(element)
+    if element is None or isinstance(element, str):
+        name = element
+    else:
+        parts = list(element)
+        if not parts or not all(isinstance(part, str) for part in parts):
+            raise InputError(f"an element is a name such as 'linear', or one name per factor; got {element!r}")
+        name = " * ".join(parts)
     key = (domain.fingerprint, str(name))
     basis = _cache.get(key)
     if basis is None:
@@ -148,27 +160,57 @@ def make_basis(domain: Domain, element: str | Sequence[str] | None) -> Basis:
 
 
 def _build(domain: Domain, element: str | None) -> Basis:
+    from funcspace.geometry.cloud import PointCloud
     from funcspace.geometry.grid import Grid
+    from funcspace.geometry.mesh import Mesh
+    from funcspace.geometry.product import ProductDomain
+    from funcspace.geometry.times import Times
 
     if isinstance(domain, Grid):
         from funcspace.functions.grid_basis import GridBasis
 
         return GridBasis(domain, element or "linear")
-    kind = type(domain).__name__
-    if kind == "Mesh":
+    if isinstance(domain, Mesh):
         from funcspace.functions.finite_elements import FiniteElementBasis
 
-        return FiniteElementBasis(domain, element)  # pyright: ignore[reportArgumentType]
-    if kind == "Times":
+        return FiniteElementBasis(domain, element)
+    if isinstance(domain, Times):
         from funcspace.functions.times_basis import TimesBasis
 
-        return TimesBasis(domain, element or "linear")  # pyright: ignore[reportArgumentType]
-    if kind == "PointCloud":
+        return TimesBasis(domain, element or "linear")
+    if isinstance(domain, PointCloud):
         from funcspace.functions.cloud_basis import CloudBasis
 
-        return CloudBasis(domain, element or "least_squares")  # pyright: ignore[reportArgumentType]
-    if kind == "ProductDomain":
+        return CloudBasis(domain, element or "least_squares")
+    if isinstance(domain, ProductDomain):
         from funcspace.functions.product_basis import ProductBasis
 
-        return ProductBasis(domain, element)  # pyright: ignore[reportArgumentType]
-    raise InputError(f"no function space is known on a {kind}; use a Grid, Mesh, Times, PointCloud or a product of them")
+        return ProductBasis(domain, element)
+    raise InputError(
+        f"no function space is known on a {type(domain).__name__}; "
+        "use a Grid, Mesh, Times, PointCloud or Times times one of these"
+    )
+
+
+def projection_between(target: Basis, source: Basis) -> LinearMap:
+    r"""The L2 projection of scalar functions, :math:`M^{-1} B` with :math:`B_{ij} = \int \phi_i \psi_j`.
+
+    Tensor-product bases on one box are projected axis by axis, exactly. Otherwise integrals use the rule of the basis with
+    more dofs, which is exact where that basis refines the other.
+    """
+    structured = getattr(target, "projection", None)
+    known = None if structured is None else structured(source)
+    if known is not None:
+        return known
+    finer = target if math.prod(target.dof_shape) >= math.prod(source.dof_shape) else source
+    rule = finer.quadrature(target.degree + source.degree)
+    to_target = rule.values if finer is target else target.evaluation(rule.points, False, "nearest")
+    to_source = rule.values if finer is source else source.evaluation(rule.points, False, "nearest")
+    weights = sp.diags(np.repeat(rule.weights.numpy(), math.prod(target.intrinsic_shape)))
+    if isinstance(to_target, SparseMap) and isinstance(to_source, SparseMap):
+        product = to_target.matrix.T @ weights @ to_source.matrix
+        load: LinearMap = SparseMap(product, source.dof_shape, target.dof_shape)
+    else:
+        between = SparseMap(weights, to_source.codomain_shape, to_target.codomain_shape)
+        load = to_target.adjoint() @ between @ to_source
+    return target.mass().inverse() @ load

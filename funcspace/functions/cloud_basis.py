@@ -36,7 +36,7 @@ class CloudBasis:
     span space, more are taken, up to 64; where these do not either, the value is that of the nearest point, the gradient
     zero. "nearest" is the value of the nearest point, with the gradients of the fit.
 
-    Values at the cloud's own points are the coefficients; coincident points answer with their mean. Mass is diagonal,
+    Values at the cloud's own points are the coefficients; coincident points answer elsewhere with their mean. Mass is diagonal,
     stiffness comes from the gradients at the points; both integrate with the measure of the cloud.
 
     Places count as outside where they are further from the box around the points than the median distance of a point to
@@ -146,16 +146,20 @@ class CloudBasis:
     def _spans(self, offsets: np.ndarray) -> np.ndarray:
         if offsets.shape[1] <= self.domain.dim:
             return np.zeros(len(offsets), dtype=bool)
-        singular = np.linalg.svd(offsets, compute_uv=False)
-        return singular[:, -1] > DEGENERATE * np.maximum(singular[:, 0], np.finfo(np.float64).tiny)
+        squares = np.linalg.eigvalsh(np.einsum("mki,mkj->mij", offsets, offsets))
+        return squares[:, 0] > DEGENERATE**2 * np.maximum(squares[:, -1], np.finfo(np.float64).tiny)
 
     @cached_property
     def _gradients(self) -> SparseMap:
         return self._fit(self._points, np.zeros(len(self._points), dtype=bool))[1]
 
+    @cached_property
+    def _mass(self) -> LinearMap:
+        return SparseMap(sp.diags(self.domain.measure.numpy()))
+
     def mass(self) -> LinearMap:
         """The measure of the points on the diagonal."""
-        return SparseMap(sp.diags(self.domain.measure.numpy()))
+        return self._mass
 
     @cached_property
     def _stiffness(self) -> LinearMap:

@@ -59,7 +59,7 @@ def save_data(data: OperatorData, path: Any, *, engine: Engine | None = None) ->
     attrs = description(data)
     with opened_for_writing(path, engine) as sink:
         schema = SchemaWriter(split_complex=True)
-        headers, attrs["fs_columns"] = describe_columns(schema, data, sample := _sample_dim(schema, data))
+        headers, attrs["fs_columns"] = describe_columns(schema, data, sample := sample_dim(schema, data))
         for name, variable in schema.variables.items():
             sink.put(name, variable)
         for column, header in headers:
@@ -87,7 +87,8 @@ def description(data: OperatorData) -> dict[str, Any]:
     }
 
 
-def _sample_dim(schema: SchemaWriter, data: OperatorData) -> str:
+def sample_dim(schema: SchemaWriter, data: OperatorData) -> str:
+    """The name of the dimension of samples; the domains come first, so that their axes keep their names."""
     for column in {**data.inputs, **data.outputs}.values():
         if not isinstance(column, RaggedFunction):
             schema.add_domain(column.space.domain)

@@ -150,7 +150,8 @@ class SchemaWriter:
         places: dict[str, Any] = {"points": columns}
         for name, array in arrays.items():
             if name != "points":
-                places[name] = self._add_array(f"{key}_{name}", array, dim)
+                along = dim if len(array) == len(cloud.points) else None
+                places[name] = self._add_array(f"{key}_{name}", array, along)
         return key, places, {}, {"dims": [dim], "coordinates": columns}
 
     def _add_mesh(self, mesh: Any, arrays: Mapping[str, np.ndarray]) -> tuple[str, dict[str, Any], dict[str, Any], Any]:
@@ -173,12 +174,10 @@ class SchemaWriter:
         return columns
 
     def _add_array(self, name: str, array: np.ndarray, dim: str | None = None) -> Any:
-        """Any array of a record; the first axis is `dim` where the lengths fit."""
+        """Any array of a record, its first axis along `dim` or one of its own; an empty one is only described."""
         if array.size == 0:
             return {"empty": list(array.shape), "dtype": array.dtype.str}
-        length = self.variables[dim].data.shape[0] if dim in self.variables else None
-        first = dim if dim is not None and length in (None, array.shape[0]) else self.unique(f"{name}_index")
-        dims = [first, *(self.unique(f"{name}_axis{i}") for i in range(1, array.ndim))]
+        dims = [dim or self.unique(f"{name}_index"), *(self.unique(f"{name}_axis{i}") for i in range(1, array.ndim))]
         return self.add(name, dims, array)
 
     def layout_dims(self, space: FunctionSpace) -> tuple[list[str], dict[str, Any], list[str]]:

@@ -200,6 +200,27 @@ def _times_from_record(record: Mapping[str, Any], arrays: Mapping[str, np.ndarra
     return Times._of(instants, record["step"], record["unit"])
 
 
+def _cloud_to_record(cloud: Any) -> tuple[Record, Arrays]:
+    parts = list(cloud.boundary)
+    arrays = {"points": cloud.points.numpy()}
+    if cloud.has_measure:
+        arrays["measure"] = cloud.measure.numpy()
+    arrays |= {f"part_{i}": cloud.boundary[name].numpy() for i, name in enumerate(parts)}
+    return {"axis_names": list(cloud.axis_names), "units": dict(cloud.units), "parts": parts}, arrays
+
+
+def _cloud_from_record(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Any:
+    from funcspace.geometry.cloud import PointCloud
+
+    return PointCloud(
+        arrays["points"],
+        arrays.get("measure"),
+        units=record["units"],
+        axis_names=record["axis_names"],
+        boundary={name: arrays[f"part_{i}"] for i, name in enumerate(record["parts"])},
+    )
+
+
 def _product_to_record(product: Any) -> tuple[Record, Arrays]:
     factors, arrays = [], {}
     for i, factor in enumerate(product.factors):
@@ -224,11 +245,13 @@ WRITERS: dict[str, Callable[[Any], tuple[Record, Arrays]]] = {
     "Grid": _grid_to_record,
     "Mesh": _mesh_to_record,
     "Times": _times_to_record,
+    "PointCloud": _cloud_to_record,
     "ProductDomain": _product_to_record,
 }
 READERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, np.ndarray]], Any]] = {
     "Grid": _grid_from_record,
     "Mesh": _mesh_from_record,
     "Times": _times_from_record,
+    "PointCloud": _cloud_from_record,
     "ProductDomain": _product_from_record,
 }

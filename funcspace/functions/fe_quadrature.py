@@ -12,19 +12,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from funcspace.functions.linear_map import LinearMap
-from funcspace.geometry.reference_cells import gauss_quadrature
+from funcspace.geometry.reference_cells import REFERENCE_CELLS, gauss_quadrature
 from funcspace.optional import require
 
 __all__ = ["DeferredMap", "cell_rule"]
 
 FloatArray = NDArray[np.float64]
 
+INSIDE = 1e-3
+ROUNDING = 1e-14
+
 
 @lru_cache(maxsize=64)
 def cell_rule(cell_type: str, degree: int) -> tuple[FloatArray, FloatArray]:
     """Points (q, d) and positive weights (q,) on a reference cell, exact to `degree` (per variable off simplices).
 
-    The smaller of the Gauss product rule and scikit-fem's symmetric rules on triangles and tetrahedra of positive weights.
+    The smaller of the Gauss product rule and scikit-fem's rules for triangles and tetrahedra. Of the latter those are
+    left out that have negative weights, or points on the boundary of the cell, where gradients have two values, or that
+    are not exact to the degree they are listed under (tetrahedra, 7).
     """
     best = gauss_quadrature(cell_type, degree)
     if cell_type not in ("triangle", "tetrahedron"):
@@ -36,9 +41,20 @@ def cell_rule(cell_type: str, degree: int) -> tuple[FloatArray, FloatArray]:
             points, weights = rule(order)
         except NotImplementedError:
             break
-        if len(weights) < len(best[1]) and weights.min() > 0:
-            best = np.ascontiguousarray(points.T), np.asarray(weights)
+        found = np.ascontiguousarray(points.T), np.asarray(weights)
+        inside = REFERENCE_CELLS[cell_type].inside(found[0]).min() > INSIDE and found[1].min() > 0
+        if inside and len(found[1]) < len(best[1]) and _agree(found, gauss_quadrature(cell_type, degree), degree):
+            best = found
     return best
+
+
+def _agree(first: tuple[FloatArray, FloatArray], second: tuple[FloatArray, FloatArray], degree: int) -> bool:
+    """Whether two rules on a simplex integrate all polynomials of a degree alike."""
+    grid = np.meshgrid(*[np.arange(degree + 1)] * first[0].shape[1], indexing="ij")
+    powers = np.stack(grid, axis=-1).reshape(-1, len(grid))
+    powers = powers[powers.sum(axis=1) <= degree]
+    moments = [weights @ np.prod(points[:, None, :] ** powers, axis=2) for points, weights in (first, second)]
+    return float(np.abs(moments[0] - moments[1]).max()) < ROUNDING
 
 
 class DeferredMap(LinearMap):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from funcspace.errors import InputError
 from funcspace.functions.function import Function
 from funcspace.functions.space import FunctionSpace
 
@@ -62,8 +63,17 @@ class LazyFunction:
 
     @property
     def coefficients(self) -> Tensor:
-        """Read the samples of this batch, contiguous runs at once."""
+        """Read the samples of this batch: through the array's own `rows` if it has one, else contiguous runs at once.
+
+        Raises
+        ------
+        InputError
+            When they hold NaN or infinity.
+        """
         shape = self.space.coefficient_shape
+        if hasattr(self.array, "rows"):
+            block = np.asarray(self.array.rows(self.rows)).reshape(len(self.rows), *shape)
+            return self._finite(torch.from_numpy(block))
         result = np.empty((len(self.rows), *shape), dtype=self.array.dtype)
         order = np.argsort(self.rows, kind="stable")
         ordered = self.rows[order]
@@ -72,7 +82,17 @@ class LazyFunction:
             if run.size:
                 block = np.asarray(self.array[int(ordered[run[0]]) : int(ordered[run[-1]]) + 1])
                 result[order[run]] = block.reshape(len(run), *shape)
-        return torch.from_numpy(result)
+        return self._finite(torch.from_numpy(result))
+
+    def _finite(self, values: Tensor) -> Tensor:
+        finite = torch.isfinite(values)
+        if not bool(finite.all()):
+            bad = int(torch.nonzero(~finite.reshape(len(values), -1).all(dim=1))[0])
+            raise InputError(
+                f"{self.name!r} holds NaN or infinity, first at sample {int(self.rows[bad])} of the file; "
+                "drop or repair those samples before training"
+            )
+        return values
 
     def load(self) -> Function:
         """The batch in memory."""

@@ -42,9 +42,9 @@ def plot(
 ) -> Axes:
     """Draw a function on its domain.
 
-    ===================  ==========================================================================================
+    ===================  ================================================================================
     domain               picture
-    ===================  ==========================================================================================
+    ===================  ================================================================================
     1-D grid, mesh       a line for each component; steps for cell means
     2-D grid             colours, interpolated between vertices, constant in cells
     2-D mesh             colours; P2 and Q2 fields and curved cells are subdivided so that their shape shows
@@ -54,11 +54,11 @@ def plot(
     Times                2 or 3 components: the curve in phase space; otherwise a line for each component
     Times * 1-D domain   an image over time and space
     Times * 2-D or 3-D   a row of snapshots at one colour scale, or one with `time`
-    ===================  ==========================================================================================
+    ===================  ================================================================================
 
-    Values with as many components as the domain has dimensions show their magnitude, in the plane with arrows (at cell
-    centres on a mesh); other numbers of components make a row of panels. Colours are sequential, or diverging about zero
-    for values of both signs.
+    Values with as many components as the domain has dimensions show their magnitude, in the plane with arrows
+    (at cell centres on a mesh); other numbers of components make a row of panels. Colours are sequential, or
+    diverging about zero for values of both signs.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def plot(
     Raises
     ------
     InputError
-        For an unknown component, an index outside the batch, axes of the wrong kind, or options that do not fit.
+        For an unknown component, an index outside the batch, axes of the wrong kind, options that do not fit.
     MissingDependencyError
         When matplotlib (or pyvista) is not installed.
     """

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 SEQUENTIAL, DIVERGING, CYCLIC = "viridis", "RdBu_r", "twilight"
-# A field counts as changing its sign when the weaker sign reaches this share of the stronger one: solvers undershoot.
+# A field changes its sign where the weaker sign reaches this share of the stronger one: solvers undershoot.
 SIGN_CHANGE = 0.02
 # Lengths along two axes are drawn at one scale unless they are further apart than this.
 LONGEST_ASPECT = 8.0

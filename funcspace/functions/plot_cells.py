@@ -13,7 +13,16 @@ from funcspace.functions.plot_quantity import Quantity
 from funcspace.functions.space import FunctionSpace
 from funcspace.geometry.reference_cells import REFERENCE_CELLS
 
-__all__ = ["cell_outlines", "cell_values", "facet_points", "framed_lattice", "is_continuous", "lattice", "pieces_per_edge", "values_in_cells"]
+__all__ = [
+    "cell_outlines",
+    "cell_values",
+    "facet_points",
+    "framed_lattice",
+    "is_continuous",
+    "lattice",
+    "pieces_per_edge",
+    "values_in_cells",
+]
 
 FLOATS = NDArray[np.float64]
 INTS = NDArray[np.int64]
@@ -21,7 +30,7 @@ CURVED_PIECES = 6
 
 
 def lattice(cell: str, pieces: int) -> tuple[FLOATS, INTS]:
-    """Points (q, d) of a reference interval, triangle or square, and its pieces: intervals (t, 2) or triangles (t, 3).
+    """Points (q, d) of a reference interval, triangle or square, and its pieces (t, 2) or triangles (t, 3).
 
     >>> points, triangles = lattice("triangle", 4)
     >>> len(points), len(triangles)
@@ -42,7 +51,7 @@ def lattice(cell: str, pieces: int) -> tuple[FLOATS, INTS]:
 
 
 def framed_lattice(cell: str, pieces: int, width: float) -> tuple[FLOATS, INTS, NDArray[np.bool_]]:
-    """A lattice as above with a frame of that relative width along the sides, and which of the triangles make the frame.
+    """A lattice with a frame of that relative width along the sides, and which of the triangles make the frame.
 
     Frames stand in for lines on surfaces: flat pieces that do not overlap are sorted by depth without doubt.
     """
@@ -51,8 +60,9 @@ def framed_lattice(cell: str, pieces: int, width: float) -> tuple[FLOATS, INTS, 
         ticks = np.concatenate([[0.0, width], inner, [1.0 - width, 1.0]])
         at, triangles = lattice(cell, len(ticks) - 1)
         outer = np.round(at * (len(ticks) - 1)).astype(np.int64)
-        edge = np.isin(outer[triangles].min(axis=1), 0) | np.isin(outer[triangles].max(axis=1), len(ticks) - 1)
-        return ticks[outer], triangles, edge.any(axis=1)
+        low, high = outer[triangles].min(axis=1), outer[triangles].max(axis=1)
+        on_side: NDArray[np.bool_] = ((low == 0) | (high == len(ticks) - 1)).any(axis=1)
+        return ticks[outer], triangles, on_side
     at, triangles = lattice(cell, pieces)
     inside = 1.0 / 3.0 + (1.0 - 3.0 * width) * (at - 1.0 / 3.0)
     corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
@@ -75,7 +85,7 @@ def is_continuous(space: FunctionSpace) -> bool:
 
 
 def pieces_per_edge(quantity: Quantity, *, most: int) -> int:
-    """Into how many pieces an edge is cut so that the function and the cells show their shape, with `most` pieces in all."""
+    """Into how many pieces an edge is cut to show the shape of function and cells, with about `most` in all."""
     mesh, space = quantity.function.domain, quantity.function.space
     bent = mesh.is_curved or space.basis.degree > 1
     bilinear = not mesh.reference.is_simplex and space.basis.degree > 0
@@ -84,7 +94,7 @@ def pieces_per_edge(quantity: Quantity, *, most: int) -> int:
 
 
 def values_in_cells(quantity: Quantity, cells: INTS, reference: FLOATS, *, vectors: bool = False) -> FLOATS:
-    """The quantity at reference points (n, d) of cells (n,): limits from inside the cells, without point location."""
+    """The quantity at reference points (n, d) of cells (n,): limits from inside, without point location."""
     space, c = quantity.function.space, quantity.function.coefficients.detach()
     basis: Any = space.basis
     scalar = basis._matrix(cells, reference, False)

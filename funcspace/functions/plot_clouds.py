@@ -27,7 +27,14 @@ def draw_cloud(ax: Any, quantity: Quantity, style: Style) -> ScalarMappable:
     cmap, low, high = colour_scale(values, style, cyclic=quantity.is_angle)
     size = float(np.clip(INK / len(points), 2.0, 36.0))
     picture = ax.scatter(
-        *points.T, c=values, s=size, cmap=cmap, vmin=low, vmax=high, linewidths=0, rasterized=len(points) > MANY_POINTS
+        *points.T,
+        c=values,
+        s=size,
+        cmap=cmap,
+        vmin=low,
+        vmax=high,
+        linewidths=0,
+        rasterized=len(points) > MANY_POINTS,
     )
     if cloud.dim == 3:
         frame_space(ax, cloud)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,13 +32,13 @@ def plot_comparison(
 ) -> Figure:
     """Four panels: coefficient, truth, prediction, and error = prediction - truth.
 
-    Truth and prediction share one colour scale; the error has its own, about zero. The title of the error gives its
-    L2 norm relative to that of the truth.
+    Truth and prediction share one colour scale; the error has its own, about zero. The title of the error gives
+    its L2 norm relative to that of the truth.
 
     Parameters
     ----------
-    coefficient, truth, prediction : functions on domains of the same dimension, 1 to 3. A prediction in another space is
-        first interpolated into that of the truth.
+    coefficient, truth, prediction : functions on domains of the same dimension, 1 to 3. A prediction in another
+        space is first interpolated into that of the truth.
     index : which function of each batch.
     component : of truth and prediction; their magnitude, or only component, when None.
     titles : of the four panels.
@@ -67,7 +67,9 @@ def plot_comparison(
         )
     dim = truth.domain.dim
     if coefficient.domain.dim != dim or not 1 <= dim <= 3:
-        raise InputError(f"coefficient and truth must live in one dimension, 1 to 3; got {coefficient.domain.dim}, {dim}")
+        raise InputError(
+            f"coefficient and truth must live in one dimension, 1 to 3; got {coefficient.domain.dim}, {dim}"
+        )
     known = quantities(truth, index, component, "real")[0]
     told = quantities(prediction, index, component, "real")[0]
     single = told.function
@@ -109,7 +111,11 @@ def _draw(chosen: list[Quantity], titles: list[str], mesh: bool) -> Figure:
     solid = domain.dim == 3
     width, height = (3.6, 3.2) if solid else figure_size(domain, width=3.6)
     figure, axes = plt.subplots(
-        1, 4, figsize=(4 * width, height), layout="constrained", subplot_kw={"projection": "3d"} if solid else {}
+        1,
+        4,
+        figsize=(4 * width, height),
+        layout="constrained",
+        subplot_kw={"projection": "3d"} if solid else {},
     )
     shared = _shared_style(chosen[1], chosen[2], mesh)
     error_style = Style(symmetric=None if chosen[3].is_vector else True, mesh=mesh)
@@ -128,4 +134,3 @@ def _shared_style(truth: Quantity, prediction: Quantity, mesh: bool) -> Style:
     values = np.concatenate([truth.samples(), prediction.samples()])
     cmap, low, high = colour_scale(values, Style())
     return Style(mesh=mesh).fixed(low, high, cmap)
-

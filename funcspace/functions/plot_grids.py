@@ -106,7 +106,8 @@ def draw_grid_slices(ax: Any, quantity: Quantity, style: Style) -> ScalarMappabl
 
     grid = quantity.function.domain
     edges = [
-        np.linspace(axis.start, axis.stop, 2 * -(-min(axis.count, MOST_SLICE_CELLS) // 2) + 1) for axis in grid.grid_axes
+        np.linspace(axis.start, axis.stop, 2 * -(-min(axis.count, MOST_SLICE_CELLS) // 2) + 1)
+        for axis in grid.grid_axes
     ]
     tiles, centres = [], []
     for normal in range(3):
@@ -121,9 +122,13 @@ def draw_grid_slices(ax: Any, quantity: Quantity, style: Style) -> ScalarMappabl
     values = quantity.at(torch.from_numpy(np.concatenate(centres)))
     cmap, low, high = colour_scale(values, style, cyclic=quantity.is_angle)
     colours = cmap(np.clip((values - low) / (high - low), 0.0, 1.0))
-    # one collection, so that the tiles of all planes are sorted by depth together; edges close the hairlines between tiles
+    # one collection, so that the tiles of all planes are sorted by depth together; edges close the hairlines
     surface = Poly3DCollection(
-        np.concatenate(tiles), cmap=cmap, facecolors=colours, edgecolors="0.3" if style.mesh else colours, linewidths=0.3
+        np.concatenate(tiles),
+        cmap=cmap,
+        facecolors=colours,
+        edgecolors="0.3" if style.mesh else colours,
+        linewidths=0.3,
     )
     surface.set_array(values)
     surface.set_clim(low, high)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from os import PathLike
 from pathlib import Path
@@ -35,10 +35,10 @@ def plot_history(
 
     Parameters
     ----------
-    records : one mapping per epoch, such as `surrogate.history`, or the path of a `metrics.jsonl`. A last line cut short
-        by a crash is ignored.
+    records : one mapping per epoch, such as `surrogate.history`, or the path of a `metrics.jsonl`. A last line
+        cut short by a crash is ignored.
     ax : matplotlib axes for the curves; when None a new figure, with the learning rate in a strip below.
-    keys : which entries to draw; all numbers but the bookkeeping when None. Entries may be missing from some records.
+    keys : which entries to draw; all numbers but the bookkeeping when None. Some records may lack some entries.
     over : the abscissa, "epoch", "step" or "seconds".
     title : title of the axes.
 
@@ -65,7 +65,7 @@ def plot_history(
         raise InputError(f"the records hold no loss or metric, only {', '.join(present)}")
     strip = None
     if ax is None and "learning_rate" in present:
-        figure, (ax, strip) = pyplot().subplots(
+        _, (ax, strip) = pyplot().subplots(
             2, 1, figsize=(5.6, 4.2), height_ratios=(4, 1), sharex=True, layout="constrained"
         )
     else:
@@ -118,6 +118,6 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def _series(rows: list[Mapping[str, Any]], over: str, key: str) -> tuple[np.ndarray, np.ndarray]:
+def _series(rows: Sequence[Mapping[str, Any]], over: str, key: str) -> tuple[np.ndarray, np.ndarray]:
     pairs = [(row[over], row[key]) for row in rows if _is_number(row.get(over)) and _is_number(row.get(key))]
     return tuple(np.array(pairs, dtype=np.float64).reshape(-1, 2).T)  # pyright: ignore[reportReturnType]

@@ -23,7 +23,7 @@ FLOATS = NDArray[np.float64]
 
 
 def trajectory_kind(quantity: Quantity, kind: str | None) -> str:
-    """Whether a function of time is drawn over "time" or as a curve in its "phase" space of 2 or 3 components."""
+    """Whether a function of time is drawn over "time" or as a curve in a "phase" space of 2 or 3 components."""
     count = len(quantity.components)
     if kind is None:
         return "phase" if count in (2, 3) and quantity.component is None else "time"
@@ -85,7 +85,7 @@ def _draw_curve(ax: Axes, curve: Quantity, style: Style, **look: Any) -> None:
 
 
 def _line_samples(curve: Quantity) -> tuple[FLOATS, FLOATS]:
-    """Coordinates and values of a function on a grid or over times, refined where the basis is not piecewise linear."""
+    """Coordinates and values on a grid or over times, refined where the basis is not piecewise linear."""
     domain, element = curve.function.domain, curve.function.space.element
     nodes = domain.points.reshape(-1).numpy()
     if element == "linear":

@@ -34,14 +34,14 @@ def plot_mesh(
 ) -> Axes:
     """Draw a mesh: its cells, and its named boundary parts in colours with a legend.
 
-    In three dimensions the surface is drawn. A part that lies wholly in larger ones ("hole_0" in "holes") is left out, and so
-    is "boundary" where other parts cover it.
+    In three dimensions the surface is drawn. A part that lies wholly in larger ones ("hole_0" in "holes") is left
+    out, and so is "boundary" where other parts cover it.
 
     Parameters
     ----------
     mesh : the mesh.
     ax : matplotlib axes to draw in (three-dimensional for a mesh in space); a new figure when None.
-    quality : colour each cell by its shape quality, 1 for a regular cell and 0 for a flat one.
+    quality : colour each cell by its scaled Jacobian, 1 for a regular cell and 0 for a flat one.
     boundaries : show the named parts.
     title : title of the axes; the number and type of the cells when None, nothing when "".
 
@@ -74,7 +74,7 @@ def plot_mesh(
 
 
 def legible_parts(mesh: Any) -> dict[str, INTS]:
-    """The parts to show, largest first, none of them inside the others; what they leave of the boundary comes last."""
+    """The parts to show, none of them inside the others; what they leave of the boundary comes last."""
     named = {name: part.numpy() for name, part in mesh.boundary.items() if name != "boundary" and len(part)}
     whole, covered = mesh.boundary["boundary"].numpy(), np.empty(0, dtype=np.int64)
     chosen: dict[str, INTS] = {}
@@ -122,17 +122,21 @@ def _draw_plane(ax: Any, mesh: Any, parts: dict[str, INTS], quality: bool) -> No
     frame_plane(ax, mesh)
     if quality:
         cells = PolyCollection(outlines, cmap="viridis", edgecolors="white", linewidths=0.3)
-        cells.set_array(shape_quality(mesh))
+        cells.set_array(scaled_jacobians(mesh))
         cells.set_clim(0.0, 1.0)
         ax.add_collection(cells, autolim=False)
-        add_colorbar(cells, ax, "shape quality")
+        add_colorbar(cells, ax, "scaled Jacobian")
     else:
         ax.add_collection(PolyCollection(outlines, facecolors="0.97", edgecolors="none"), autolim=False)
         draw_edges(ax, mesh, colour="0.45", alpha=1.0, width=0.5)
     handles = []
     for number, (name, facets) in enumerate(parts.items()):
         lines = LineCollection(
-            list(facet_lines(mesh, facets)), colors=_colour(number, name), linewidths=2.2, label=name, capstyle="round"
+            list(facet_lines(mesh, facets)),
+            colors=_colour(number, name),
+            linewidths=2.2,
+            label=name,
+            capstyle="round",
         )
         ax.add_collection(lines, autolim=False)
         handles.append(lines)
@@ -148,7 +152,7 @@ def _draw_surface(ax: Any, mesh: Any, parts: dict[str, INTS], quality: bool) -> 
     surface = Surface.of(mesh, facets, CURVED_PIECES if mesh.is_curved else 1, framed=True)
     scale = ScalarMappable(Normalize(0.0, 1.0), "viridis")
     if quality:
-        colours = np.asarray(scale.to_rgba(shape_quality(mesh)[surface.cells]))
+        colours = np.asarray(scale.to_rgba(scaled_jacobians(mesh)[surface.cells]))
     else:
         colours = np.tile(to_rgba(PLAIN), (len(surface.facets), 1))
         for number, (name, part) in enumerate(parts.items()):
@@ -157,7 +161,7 @@ def _draw_surface(ax: Any, mesh: Any, parts: dict[str, INTS], quality: bool) -> 
     surface.draw(ax, colours)
     frame_space(ax, mesh)
     if quality:
-        add_colorbar(scale, ax, "shape quality")
+        add_colorbar(scale, ax, "scaled Jacobian")
     elif any(name != "boundary" for name in parts):
         faces = [Patch(color=_face_colour(i, n), label=n) for i, n in enumerate(parts)]
         ax.legend(handles=faces, loc="upper left", bbox_to_anchor=(1.1, 0.9), frameon=False)
@@ -183,17 +187,16 @@ def _centres(mesh: Any) -> NDArray[np.float64]:
     return mesh.nodes.numpy()[mesh.cells.numpy()].mean(axis=1)
 
 
-def shape_quality(mesh: Any) -> NDArray[np.float64]:
-    r"""How regular each cell is, (m,): the least over its corners of :math:`d\,|\det J|^{2/d} / \|J W^{-1}\|_F^2`.
+def scaled_jacobians(mesh: Any) -> NDArray[np.float64]:
+    r"""How regular each cell is (m,): :math:`\min |\det(e_1, \ldots, e_d)| / (|e_1| \cdots |e_d|)` over its corners.
 
-    J holds the edges at a corner and W those of the regular cell; 1 for a regular cell, 0 for a flat one (Knupp's mean ratio).
+    The e are the edges that meet at a corner; divided by the value of the regular cell, so that this scores 1.
     """
-    reference, dim = mesh.reference, mesh.dim
-    ideal = np.eye(dim)
-    if reference.is_simplex and dim > 1:
-        ideal = np.array([[1.0, 0.5], [0.0, 3**0.5 / 2]])
-        if dim == 3:
-            ideal = np.array([[1.0, 0.5, 0.5], [0.0, 3**0.5 / 2, 3**0.5 / 6], [0.0, 0.0, (2 / 3) ** 0.5]])
-    jacobians = mesh._jacobians(mesh.cell_nodes.numpy(), reference.corners) @ np.linalg.inv(ideal)
-    sizes = np.abs(np.linalg.det(jacobians)) ** (2.0 / dim)
-    return (dim * sizes / np.maximum((jacobians**2).sum(axis=(2, 3)), 1e-300)).min(axis=1)
+    reference, corners = mesh.reference, mesh.points.numpy()[mesh.cells.numpy()]
+    scores = []
+    for corner in range(reference.n_corners):
+        ends = [b if a == corner else a for a, b in reference.edges if corner in (a, b)]
+        edges = corners[:, ends] - corners[:, corner : corner + 1]
+        scores.append(np.abs(np.linalg.det(edges / np.linalg.norm(edges, axis=2, keepdims=True))))
+    regular = {"triangle": 3**0.5 / 2, "tetrahedron": 0.5**0.5}.get(reference.name, 1.0)
+    return np.stack(scores, axis=1).min(axis=1) / regular

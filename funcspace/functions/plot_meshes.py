@@ -56,7 +56,11 @@ def _draw_cells(ax: Any, quantity: Quantity, style: Style) -> ScalarMappable:
     cmap, low, high = colour_scale(values, style, cyclic=quantity.is_angle)
     # edges in the colour of the cell close the hairlines between neighbours
     cells = PolyCollection(
-        list(cell_outlines(mesh)), cmap=cmap, edgecolors="face", linewidths=0.3, rasterized=mesh.n_cells > MANY_TRIANGLES
+        list(cell_outlines(mesh)),
+        cmap=cmap,
+        edgecolors="face",
+        linewidths=0.3,
+        rasterized=mesh.n_cells > MANY_TRIANGLES,
     )
     cells.set_array(values)
     cells.set_clim(low, high)
@@ -126,7 +130,7 @@ def draw_mesh_surface(ax: Any, quantity: Quantity, style: Style) -> ScalarMappab
 
 @dataclass(frozen=True)
 class Surface:
-    """Facets in space as triangles: corners (t, 3, 3), the cell, facet and reference centre of each, and which are frame."""
+    """Facets in space as triangles (t, 3, 3), the cell, facet and reference centre of each, which are frame."""
 
     triangles: FLOATS
     cells: NDArray[np.int64]
@@ -153,7 +157,7 @@ class Surface:
         )  # fmt: skip
 
     def draw(self, ax: Any, colours: FLOATS) -> Any:
-        """Add the triangles in their colours (t, 4), frames in black; edges of the same colour close the hairlines."""
+        """Add the triangles in their colours (t, 4), frames in black; edges in these colours close hairlines."""
         from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
         painted = np.where(self.frame[:, None], [0.1, 0.1, 0.1, 1.0], colours)

@@ -1,4 +1,4 @@
-"""What is drawn of a function: one of its batch, one component or the magnitude, one real part of complex values."""
+"""What is drawn of a function: one of its batch, one component or the magnitude, a real part of complex values."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,15 @@ from torch import Tensor, nn
 
 from funcspace.operators.grid_levels import Boundary
 
-__all__ = ["CONV", "CONV_TRANSPOSE", "StencilConv", "channels_last", "pad_ghosts", "stencil_tensor"]
+__all__ = [
+    "CONV",
+    "CONV_TRANSPOSE",
+    "StencilConv",
+    "channels_last",
+    "laplacian_stencil",
+    "pad_ghosts",
+    "stencil_tensor",
+]
 
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 CONV_TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -81,6 +90,22 @@ def stencil_tensor(profiles: list[list[float]]) -> Float[Tensor, "*k"]:
     for profile in profiles:
         result = result[..., None] * torch.tensor(profile, dtype=torch.float64)
     return result
+
+
+def laplacian_stencil(spacing: Sequence[float]) -> Float[Tensor, "*three"]:
+    r"""Multilinear finite-element stencil of :math:`-\Delta`, per volume: stiffness along one axis times mass along others.
+
+    >>> 3 * laplacian_stencil((1.0, 1.0))
+    tensor([[-1., -1., -1.],
+            [-1.,  8., -1.],
+            [-1., -1., -1.]], dtype=torch.float64)
+    """
+    terms = []
+    for axis, h in enumerate(spacing):
+        profiles = [[1 / 6, 4 / 6, 1 / 6]] * len(spacing)
+        profiles[axis] = [-(h**-2), 2 * h**-2, -(h**-2)]
+        terms.append(stencil_tensor(profiles))
+    return torch.stack(terms).sum(dim=0)
 
 
 class StencilConv(nn.Module):

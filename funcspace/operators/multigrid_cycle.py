@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor
 
-__all__ = ["CYCLES", "Cycle", "Level", "multigrid_cycle"]
+__all__ = ["CYCLES", "Level", "multigrid_cycle"]
 
 Map = Callable[[Tensor], Tensor]
-Cycle = Literal["backslash", "V", "W"]
 CYCLES: tuple[str, ...] = ("backslash", "V", "W")
 
 

@@ -35,8 +35,6 @@ class Task(Protocol):
 class Algorithm(Protocol):
     """A way of learning, given to `fit(..., algorithm=...)`."""
 
-    def begin(
-        self, model: nn.Module, data: Any, validation: Any, *, device: torch.device, dtype: torch.dtype
-    ) -> Task:
+    def begin(self, model: nn.Module, data: Any, validation: Any, *, device: torch.device, dtype: torch.dtype) -> Task:
         """Set up the task for a model and data; raises an InputError where they do not fit each other."""
         ...

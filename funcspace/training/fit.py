@@ -32,7 +32,7 @@ __all__ = ["fit"]
 
 log = logging.getLogger(__name__)
 DTYPES = {"32": torch.float32, "64": torch.float64, "16-mixed": torch.float32, "bf16-mixed": torch.float32}
-PRECISIONS = {"32": "32-true", "64": "64-true", "16-mixed": "16-mixed", "bf16-mixed": "bf16-mixed"}
+PRECISIONS: dict[str, Any] = {"32": "32-true", "64": "64-true", "16-mixed": "16-mixed", "bf16-mixed": "bf16-mixed"}
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,8 @@ def fit(
     """
     peak = float(learning_rate if learning_rate is not None else getattr(model, "learning_rate", 1e-3))
     settings = Settings(
-        epochs, batch_size, peak, weight_decay, schedule if isinstance(schedule, str) else repr(schedule), clip, precision,
-        seed, seconds, getattr(optimizer, "__qualname__", repr(optimizer)), monitor,
+        epochs, batch_size, peak, weight_decay, schedule if isinstance(schedule, str) else repr(schedule), clip,
+        precision, seed, seconds, getattr(optimizer, "__qualname__", repr(optimizer)), monitor,
     )  # fmt: skip
     _check(settings, schedule, patience, validate_every)
     fabric = _fabric(precision, accelerator, devices)
@@ -144,9 +144,10 @@ def fit(
             log.info("resumed %s at epoch %d, step %d", place, state.epoch, state.step)
     module, stepper = fabric.setup(torch.compile(model) if compile else model, stepper)
     run = _Run(fabric, model, module, stepper, task, settings, schedule, place, state, best, identity)
-    with torch.random.fork_rng(devices=[fabric.device] if fabric.device.type == "cuda" else []):
-        with progress_bar(progress if fabric.is_global_zero else False, epochs, state.epoch) as bar:
-            run.train(bar, patience, validate_every, checkpoint_seconds)
+    cuda = [fabric.device] if fabric.device.type == "cuda" else []
+    shown = progress if fabric.is_global_zero else False
+    with torch.random.fork_rng(devices=cuda), progress_bar(shown, epochs, state.epoch) as bar:
+        run.train(bar, patience, validate_every, checkpoint_seconds)
     if restore_best and run.best is not None:
         model.load_state_dict(run.best)
     model.eval()
@@ -179,6 +180,7 @@ class _Run:
         waited = sum(1 for r in state.history if s.monitor in r and r["epoch"] > state.best_epoch)
         while state.epoch < s.epochs and not self._spent() and not (patience is not None and waited >= patience):
             self.model.train()
+            rate = s.learning_rate
             for rows in self._batches(state.epoch, state.batch):
                 done = (state.epoch * batches + state.batch) / (s.epochs * batches)
                 rate = self._step(rows, max(done, 0.0 if s.seconds is None else state.seconds / s.seconds))
@@ -228,7 +230,7 @@ class _Run:
         mean = float(self.fabric.all_reduce(share.detach(), reduce_op="mean")) if world > 1 else float(loss.detach())
         if not math.isfinite(mean):
             raise SolverError(
-                f"the loss became {mean} at step {state.step} (learning rate {rate:.2e}); lower the learning rate or check "
+                f"the loss became {mean} at step {state.step} (learning rate {rate:.2e}); lower the rate or check "
                 "the data. The exception's .state holds the last finite weights"
                 + (f", and {self.folder} the last checkpoint" if self.folder is not None else ""),
                 state=self.best or {n: t.detach().clone() for n, t in self.model.state_dict().items()},
@@ -281,7 +283,11 @@ def _fabric(precision: str, accelerator: str, devices: int | str) -> Any:
     if local:
         nodes = int(os.environ["WORLD_SIZE"]) // local
         fabric = Fabric(
-            accelerator=accelerator, devices=local, num_nodes=nodes, strategy="ddp", precision=PRECISIONS[precision]
+            accelerator=accelerator,
+            devices=local,
+            num_nodes=nodes,
+            strategy="ddp",
+            precision=PRECISIONS[precision],
         )
     else:
         fabric = Fabric(accelerator=accelerator, devices=devices, precision=PRECISIONS[precision])

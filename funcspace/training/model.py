@@ -17,8 +17,8 @@ __all__ = ["OperatorModel", "context_for", "model_config"]
 class OperatorModel(Protocol):
     """An ordinary `torch.nn.Module` whose constructor arguments are plain data.
 
-    `forward(x, context)` maps `(batch, *layout, channels)` to `(batch, *layout, channels)`, channels last; on a grid the
-    layout is the grid's shape, elsewhere it is the number of dofs.
+    `forward(x, context)` maps `(batch, *layout, channels)` to `(batch, *layout, channels)`, channels last; on a grid
+    the layout is the grid's shape, elsewhere it is the number of dofs.
     """
 
     @property
@@ -30,7 +30,7 @@ class OperatorModel(Protocol):
         """What the model needs of a space (graphs, hierarchies, matrices); cached per fingerprint by the model."""
         ...
 
-    def forward(self, x: Float[Tensor, "batch *layout channel"], context: Any = None) -> Float[Tensor, "..."]:
+    def forward(self, x: Float[Tensor, "batch *layout channel"], context: Any = None) -> Float[Tensor, ...]:
         """The map, tensor to tensor."""
         ...
 

@@ -89,7 +89,11 @@ class Packing:
         return (self.inputs or self.outputs)[0].space
 
     def encode_inputs(
-        self, columns: Mapping[str, Tensor], parameters: Mapping[str, Tensor], layout: tuple[int, ...], dtype: torch.dtype
+        self,
+        columns: Mapping[str, Tensor],
+        parameters: Mapping[str, Tensor],
+        layout: tuple[int, ...],
+        dtype: torch.dtype,
     ) -> Float[Tensor, "batch *layout channel"]:
         """Normalised channels from the coefficients `(batch, *coefficient shape)` of each input field."""
         parts = [
@@ -105,7 +109,9 @@ class Packing:
         return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
 
     def decode_outputs(
-        self, channels: Float[Tensor, "batch *layout channel"], shapes: Mapping[str, tuple[int, ...]] | None = None
+        self,
+        channels: Float[Tensor, "batch *layout channel"],
+        shapes: Mapping[str, tuple[int, ...]] | None = None,
     ) -> dict[str, Tensor]:
         """Coefficients of each output field in physical units, `(batch, *coefficient shape)`.
 

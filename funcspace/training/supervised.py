@@ -41,7 +41,9 @@ class Supervised:
         """Fit the normalisers, prepare the model's context, and hold the data ready."""
         for name, given in (("data", data), ("validation", validation)):
             if given is not None and not isinstance(given, OperatorData):
-                raise InputError(f"{name} must be OperatorData, got {type(given).__name__}; see OperatorData.from_arrays")
+                raise InputError(
+                    f"{name} must be OperatorData, got {type(given).__name__}; see OperatorData.from_arrays"
+                )
         packing = Packing.for_data(data, inputs=self.normalise_inputs, outputs=self.normalise_outputs)
         if validation is not None:
             _same_fields(packing, validation)

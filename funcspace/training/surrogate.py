@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from funcspace.errors import DomainError, InputError
-from funcspace.functions import Function, FunctionSpace, OperatorData
+from funcspace.functions import Function, FunctionSpace, LazyFunction, OperatorData
 from funcspace.functions.operator_data import same_space
 from funcspace.geometry import Grid
 from funcspace.training.losses import squared_norms
@@ -80,7 +80,9 @@ class Surrogate:
         context = context_for(self.model, space, device)
         count = math.prod(batch)
         flat = {
-            name: f.coefficients.detach().expand(*batch, *f.space.coefficient_shape).reshape(count, *f.space.coefficient_shape)
+            name: f.coefficients.detach()
+            .expand(*batch, *f.space.coefficient_shape)
+            .reshape(count, *f.space.coefficient_shape)
             for name, f in named.items()
         }
         flat_scalars = {name: value.expand(batch).reshape(count) for name, value in scalars.items()}
@@ -159,10 +161,14 @@ class Surrogate:
         from funcspace.geometry import Times
 
         if len(self.packing.inputs) != 1 or len(self.packing.outputs) != 1 or self.packing.parameters:
-            raise InputError("a rollout needs a surrogate with one input function, one output function and no parameters")
+            raise InputError(
+                "a rollout needs a surrogate with one input function, one output function and no parameters"
+            )
         source, target = self.packing.inputs[0], self.packing.outputs[0]
         if source.space.coefficient_shape != target.space.coefficient_shape:
-            raise InputError(f"a rollout needs equal input and output spaces; got {source.space!r} and {target.space!r}")
+            raise InputError(
+                f"a rollout needs equal input and output spaces; got {source.space!r} and {target.space!r}"
+            )
         if steps < 1:
             raise InputError(f"steps must be at least 1, got {steps}")
         states = [initial]
@@ -179,7 +185,7 @@ class Surrogate:
         return Function(space, trajectory, name=target.name, units=target.units)
 
     def save(self, folder: str | PathLike[str]) -> Path:
-        """Write weights, constructor arguments, spaces, normalisers and provenance to one folder; whole or not at all."""
+        """Write weights, arguments, spaces, normalisers and provenance to one folder; whole or not at all."""
         from funcspace.training.surrogate_files import save_surrogate
 
         return save_surrogate(self, Path(folder))
@@ -206,18 +212,22 @@ class Surrogate:
         scalars = dict(parameters)
         if len(given) == 1 and isinstance(given[0], OperatorData):
             scalars = {**given[0].parameters, **scalars}
-            named = {name: given[0].inputs[name] for name in names if name in given[0].inputs}
+            named: dict[str, Any] = {name: given[0].inputs[name] for name in names if name in given[0].inputs}
         elif len(given) == 1 and isinstance(given[0], Mapping):
             named = dict(given[0])
         else:
             if len(given) != len(names):
-                raise InputError(f"this surrogate takes {len(names)} functions, {names}, in this order; got {len(given)}")
+                raise InputError(
+                    f"this surrogate takes {len(names)} functions, {names}, in this order; got {len(given)}"
+                )
             named = dict(zip(names, given, strict=True))
         for name, function in named.items():
-            if hasattr(function, "load"):
+            if isinstance(function, LazyFunction):
                 named[name] = function = function.load()
             if not isinstance(function, Function):
-                raise InputError(f"{name!r} must be a Function, got {type(function).__name__}; see FunctionSpace.interpolate")
+                raise InputError(
+                    f"{name!r} must be a Function, got {type(function).__name__}; see FunctionSpace.interpolate"
+                )
             if not bool(torch.isfinite(function.coefficients).all()):
                 raise InputError(f"the input {name!r} holds NaN or infinity")
         tensors = {name: torch.as_tensor(value, dtype=torch.float64) for name, value in scalars.items()}
@@ -237,12 +247,14 @@ class Surrogate:
     def _check_spaces(self, named: Mapping[str, Function], space: FunctionSpace) -> None:
         for name, function in named.items():
             if function.space.layout != space.layout or function.space.domain != space.domain:
-                raise DomainError(f"all inputs must share one domain; {name!r} is on {function.space!r}, others on {space!r}")
+                raise DomainError(
+                    f"all inputs must share one domain; {name!r} is on {function.space!r}, others on {space!r}"
+                )
         trained = self.packing.input_space
         if type(space.domain) is not type(trained.domain) or space.element != trained.element:
             raise DomainError(
-                f"this surrogate was trained on {trained!r} and cannot take {space!r}; pass resample=True to interpolate "
-                "onto the training space, or bring the function there with .to(surrogate.input_space)"
+                f"this surrogate was trained on {trained!r} and cannot take {space!r}; pass resample=True to "
+                "interpolate onto the training space, or bring the function there with .to(surrogate.input_space)"
             )
         new, old = space.domain, trained.domain
         if isinstance(new, Grid) and isinstance(old, Grid):
@@ -268,4 +280,5 @@ class Surrogate:
     def __repr__(self) -> str:
         inputs = ", ".join([f.name for f in self.packing.inputs] + [name for name, _, _ in self.packing.parameters])
         outputs = ", ".join(f.name for f in self.packing.outputs)
-        return f"Surrogate({type(self.model).__name__}: {inputs} -> {outputs}, {self.parameters:,} parameters, {self.input_space!r})"
+        size = f"{self.parameters:,} parameters"
+        return f"Surrogate({type(self.model).__name__}: {inputs} -> {outputs}, {size}, {self.input_space!r})"

@@ -52,7 +52,10 @@ def save_surrogate(surrogate: Surrogate, folder: Path) -> Path:
     packing = surrogate.packing
     description = {
         "schema": SCHEMA,
-        "model": {"class": f"{type(model).__module__}:{type(model).__qualname__}", "config": model_config(model)},
+        "model": {
+            "class": f"{type(model).__module__}:{type(model).__qualname__}",
+            "config": model_config(model),
+        },
         "dtype": str(next((p.dtype for p in model.parameters()), torch.float32)).removeprefix("torch."),
         "inputs": [describe(f) for f in packing.inputs],
         "outputs": [describe(f) for f in packing.outputs],
@@ -94,12 +97,16 @@ def load_surrogate(folder: Path, *, model_class: type[nn.Module] | None = None) 
     except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{folder / DESCRIPTION} is damaged: {error}") from error
     if schema > SCHEMA:
-        raise CheckpointError(f"{folder} has schema {schema}, this version reads up to {SCHEMA}; upgrade funcspace to load it")
+        raise CheckpointError(
+            f"{folder} has schema {schema}, this version reads up to {SCHEMA}; upgrade funcspace to load it"
+        )
     try:
         weights = load_tensors((folder / WEIGHTS).read_bytes())
         arrays = load_arrays((folder / SPACES).read_bytes())
         spaces = {
-            key: space_from_record(record, {n.split("/", 1)[1]: a for n, a in arrays.items() if n.startswith(f"{key}/")})
+            key: space_from_record(
+                record, {n.split("/", 1)[1]: a for n, a in arrays.items() if n.startswith(f"{key}/")}
+            )
             for key, record in description["spaces"].items()
         }
         packing = Packing(
@@ -125,9 +132,7 @@ def _field(entry: dict[str, Any], spaces: dict[str, FunctionSpace]) -> Field:
     space = spaces[entry["space"]]
     names = tuple(entry["components"])
     if names != space.components:
-        space = FunctionSpace(
-            space.domain, space.element, components=names, value_shape=space.value_shape or None
-        )
+        space = FunctionSpace(space.domain, space.element, components=names, value_shape=space.value_shape or None)
     return Field(entry["name"], space, entry["units"], Normaliser.from_dict(entry["normaliser"]))
 
 

@@ -13,7 +13,14 @@ import funcspace as fs
 class Affine(nn.Module):
     """Channel mixing at each point, one hidden layer: enough to learn u = a sin(pi x) pointwise."""
 
-    def __init__(self, in_channels: int = 1, out_channels: int = 1, width: int = 16, dropout: float = 0.0, seed: int = 0):
+    def __init__(
+        self,
+        in_channels: int = 1,
+        out_channels: int = 1,
+        width: int = 16,
+        dropout: float = 0.0,
+        seed: int = 0,
+    ):
         super().__init__()
         self.config: dict[str, Any] = {
             "in_channels": in_channels,

@@ -18,20 +18,22 @@ def test_training_beats_the_mean_of_the_outputs_by_a_factor_of_twenty(data: fs.O
     test = make_data(8, seed=1)
     mean = data.outputs["u"].coefficients.mean(dim=0)
     truth = test.outputs["u"]
-    trivial = float(((truth - fs.Function(truth.space, mean.expand_as(truth.coefficients))).norm() / truth.norm()).mean())
+    trivial = float(
+        ((truth - fs.Function(truth.space, mean.expand_as(truth.coefficients))).norm() / truth.norm()).mean()
+    )
     surrogate = fs.fit(Affine(), data, epochs=60, learning_rate=1e-2, **QUIET)
     assert surrogate.evaluate(test)["rel_l2"] < trivial / 20
 
 
 def test_same_seed_same_bytes_and_the_global_generators_are_untouched(data: fs.OperatorData) -> None:
     torch.manual_seed(5)
-    np.random.seed(5)
-    before = torch.get_rng_state(), np.random.get_state()[1].tolist()
+    np.random.seed(5)  # noqa: NPY002
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
     models = [Affine(dropout=0.1) for _ in range(3)]
     for model, seed in zip(models, (3, 3, 4), strict=True):
         fs.fit(model, data, epochs=2, seed=seed, **QUIET)
     assert weights(models[0]) == weights(models[1]) != weights(models[2])
-    assert torch.equal(torch.get_rng_state(), before[0]) and np.random.get_state()[1].tolist() == before[1]
+    assert torch.equal(torch.get_rng_state(), before[0]) and np.random.get_state()[1].tolist() == before[1]  # noqa: NPY002
 
 
 def test_history_and_metrics_file(data: fs.OperatorData, tmp_path) -> None:
@@ -53,7 +55,14 @@ def test_nothing_is_written_without_a_folder(data: fs.OperatorData, tmp_path, mo
 def test_the_best_epoch_is_kept(data: fs.OperatorData) -> None:
     train, validation = data.split(16)
     schedule = lambda p: 1.0 if p < 0.5 else 1e4  # noqa: E731  # the second half ruins the model
-    kwargs = {"validation": validation, "epochs": 20, "learning_rate": 1e-2, "schedule": schedule, "clip": None, **QUIET}
+    kwargs = {
+        "validation": validation,
+        "epochs": 20,
+        "learning_rate": 1e-2,
+        "schedule": schedule,
+        "clip": None,
+        **QUIET,
+    }
     best = fs.fit(Affine(), train, **kwargs)
     last = fs.fit(Affine(), train, restore_best=False, **kwargs)
     lowest = min(r["rel_l2"] for r in best.history)
@@ -80,10 +89,18 @@ def test_a_time_budget_ends_training(data: fs.OperatorData) -> None:
 
 
 def test_clipping_bounds_the_step(data: fs.OperatorData) -> None:
-    kwargs = {"epochs": 1, "batch_size": 24, "optimizer": torch.optim.SGD, "learning_rate": 1.0, "weight_decay": 0.0}
+    kwargs = {
+        "epochs": 1,
+        "batch_size": 24,
+        "optimizer": torch.optim.SGD,
+        "learning_rate": 1.0,
+        "weight_decay": 0.0,
+    }
     start, model = Affine(), Affine()
     fs.fit(model, data, clip=1e-3, schedule="constant", **kwargs, **QUIET)
-    moved = torch.cat([(a - b).detach().reshape(-1) for a, b in zip(start.parameters(), model.parameters(), strict=True)])
+    moved = torch.cat(
+        [(a - b).detach().reshape(-1) for a, b in zip(start.parameters(), model.parameters(), strict=True)]
+    )
     assert float(moved.norm()) == pytest.approx(1e-3, rel=1e-2)
 
 
@@ -114,7 +131,16 @@ def test_scalar_parameters_become_channels() -> None:
 
 def test_a_loss_that_diverges_is_reported_with_the_last_finite_weights(data: fs.OperatorData) -> None:
     with pytest.raises(fs.SolverError, match="loss became") as caught:
-        fs.fit(Affine(), data, epochs=5, learning_rate=1e30, optimizer=torch.optim.SGD, clip=None, schedule="constant", **QUIET)
+        fs.fit(
+            Affine(),
+            data,
+            epochs=5,
+            learning_rate=1e30,
+            optimizer=torch.optim.SGD,
+            clip=None,
+            schedule="constant",
+            **QUIET,
+        )
     assert all(bool(torch.isfinite(t).all()) for t in caught.value.state.values())
 
 

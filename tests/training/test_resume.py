@@ -40,7 +40,9 @@ print("finished")
 def start(folder: Path, pause: float) -> subprocess.Popen:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", SCRIPT, str(folder), str(pause)]
-    return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def final(folder: Path) -> dict[str, torch.Tensor]:
@@ -74,7 +76,10 @@ def test_kill_and_resume_ends_in_the_same_bytes(tmp_path: Path) -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
     lines = [[steady(json.loads(x)) for x in (f / "metrics.jsonl").read_text().splitlines()] for f in (whole, killed)]
     assert lines[0] == lines[1] and len(lines[0]) == 12
-    assert [p.name for p in killed.iterdir() if p.name.endswith(".tmp")] in ([], [p.name for p in killed.glob(".*.tmp")])
+    assert [p.name for p in killed.iterdir() if p.name.endswith(".tmp")] in (
+        [],
+        [p.name for p in killed.glob(".*.tmp")],
+    )
 
 
 def fit(folder: Path, **change) -> fs.Surrogate:

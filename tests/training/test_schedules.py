@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 
 import funcspace as fs
@@ -8,7 +10,7 @@ from funcspace.training.schedules import SCHEDULES, learning_rate_factor
 def test_factors_stay_between_zero_and_one_and_never_jump(name: str) -> None:
     factors = [learning_rate_factor(name, i / 1000) for i in range(1001)]
     assert min(factors) >= 0 and max(factors) == pytest.approx(1.0, abs=1e-3)
-    assert max(abs(a - b) for a, b in zip(factors, factors[1:], strict=False)) < 0.06
+    assert max(abs(a - b) for a, b in itertools.pairwise(factors)) < 0.06
 
 
 def test_one_cycle_rises_and_falls() -> None:

@@ -24,7 +24,12 @@ def test_functions_in_functions_out(surrogate: fs.Surrogate) -> None:
     data = make_data(4)
     a = data.inputs["a"]
     batch = surrogate(a)
-    assert isinstance(batch, fs.Function) and batch.batch_shape == (4,) and batch.name == "u" and batch.dtype == torch.float64
+    assert (
+        isinstance(batch, fs.Function)
+        and batch.batch_shape == (4,)
+        and batch.name == "u"
+        and batch.dtype == torch.float64
+    )
     assert torch.allclose(surrogate(a[2]).coefficients, batch[2].coefficients, atol=1e-6)
     assert torch.equal(surrogate({"a": a}).coefficients, batch.coefficients)
     assert torch.equal(surrogate(data).coefficients, batch.coefficients)

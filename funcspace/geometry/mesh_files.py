@@ -1,0 +1,338 @@
+"""Mesh files of any format that meshio knows: gmsh, VTK, VTU, XDMF and others, with named parts and data on points and cells."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from funcspace.errors import DomainError, FileError, FuncspaceError, InputError
+from funcspace.geometry.mesh_checks import split_nodes
+from funcspace.geometry.reference_cells import REFERENCE_CELLS, FloatArray, IntArray, ReferenceCell
+from funcspace.optional import require
+
+if TYPE_CHECKING:
+    from funcspace.geometry.mesh import Mesh
+
+__all__ = ["read_mesh", "replace_file", "write_mesh"]
+
+logger = logging.getLogger(__name__)
+
+# named parts in formats without sets: per cell an integer whose bit i tells whether local facet i belongs to the part
+PART = "facets:"
+FOREIGN_PARTS = ("skfem:b:",)
+SEVERAL_FILES = {".node", ".ele", ".h5m", ".stl", ".svg", ".wkt"}
+TAGS = {"gmsh:physical": "physical", "medit:ref": "ref"}
+
+
+def read_mesh(path: str | os.PathLike[str]) -> tuple[Mesh, dict[str, FloatArray], dict[str, FloatArray]]:
+    """Read a mesh with its data: (mesh, data on points, data on cells).
+
+    Physical groups and cell sets of facets become named parts; groups without a name are called physical_3 and the like. Meshes
+    stored with constant z become meshes of the plane. Points that no cell uses (construction points) are left out. Data on points
+    follow `mesh.nodes`, data on cells `mesh.cells`.
+
+    Raises
+    ------
+    FileError
+        Missing, truncated or foreign file; no cells, cells of several types, or a surface in space.
+    DomainError
+        The file holds a broken mesh.
+    """
+    from funcspace.geometry.mesh import Mesh
+
+    source, path = _parse(Path(path)), Path(path)
+    reference, degree, blocks = _main_cells(source, path)
+    name = reference.meshio_names[degree - 1]
+    cells = np.concatenate([np.asarray(source.cells[b].data, dtype=np.int64) for b in blocks])
+    cells = cells[:, from_meshio(name)]
+    points = np.asarray(source.points, dtype=np.float64)
+    if cells.min() < 0 or cells.max() >= len(points):
+        raise FileError(f"{path}: a cell names point {int(cells.max())}, but the file has {len(points)} points: truncated?")
+    points = _flat(points, np.unique(cells), reference.dim, path)
+    try:
+        mesh = Mesh(points, cells, orientation="keep", drop_unused=True)
+        kept = np.unique(cells)
+        order = kept
+        if degree == 2:
+            order = kept[split_nodes(points[kept], np.searchsorted(kept, cells), reference)[3]]
+        vertex_of = np.full(len(points), -1, dtype=np.int64)
+        vertex_of[order[: mesh.points.shape[0]]] = np.arange(mesh.points.shape[0])
+        mesh = mesh.with_boundaries(_parts(source, mesh, blocks, reference, vertex_of))
+    except DomainError as error:
+        raise DomainError(f"{path}: {error}") from error
+    except InputError as error:
+        raise FileError(f"{path}: {error}") from error
+    point_data = {key: np.asarray(values)[order] for key, values in source.point_data.items() if key != "gmsh:dim_tags"}
+    cell_data = {
+        key: np.concatenate([np.asarray(values[b]) for b in blocks])
+        for key, values in source.cell_data.items()
+        if not key.startswith((PART, *FOREIGN_PARTS))
+    }
+    return mesh, point_data, cell_data
+
+
+def write_mesh(
+    path: str | os.PathLike[str],
+    mesh: Mesh,
+    point_data: Mapping[str, Any] | None = None,
+    cell_data: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a mesh with its named parts and data, in the format of the file's extension; whole or not at all.
+
+    Parameters
+    ----------
+    point_data : arrays (nodes, ...), or (vertices, ...), which on a curved mesh are continued linearly.
+    cell_data : arrays (m, ...).
+
+    Raises
+    ------
+    InputError
+        Data of the wrong length or not numbers.
+    FileError
+        An unknown extension, or the file cannot be written. What was at `path` before stays as it was.
+    """
+    meshio = _meshio()
+    path = Path(path)
+    kind = path.suffix.lower()
+    if kind in SEVERAL_FILES or kind not in meshio.extension_to_filetypes:
+        raise FileError(f"{path}: meshes cannot be written as {kind or 'a file without extension'!r}; choose .vtu, .xdmf or .msh")
+    data = {key: _node_data(key, values, mesh) for key, values in (point_data or {}).items()}
+    per_cell = {key: [_checked(key, values, mesh.n_cells, "cells")] for key, values in (cell_data or {}).items()}
+    parts = {n: f.numpy() for n, f in mesh.boundary.items() if n != "boundary"}
+    cell_type = mesh.reference.meshio_names[mesh.degree - 1]
+    cells = [(cell_type, mesh.cell_nodes.numpy()[:, to_meshio(cell_type)])]
+    options: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
+    if kind == ".msh":
+        options = {"file_format": "gmsh22", "binary": True}
+        data = {key: _three_columns(values) for key, values in data.items()}
+        per_cell = {key: [_three_columns(v[0])] for key, v in per_cell.items()}
+        cells, fields, tags = _gmsh_parts(mesh, parts, cells)
+        per_cell = {**{k: [*v, *(np.zeros((len(c), *v[0].shape[1:])) for _, c in cells[1:])] for k, v in per_cell.items()}, **tags}
+    elif kind in (".vtu", ".vtk", ".xdmf", ".xmf"):
+        options = {"data_format": "XML"} if kind in (".xdmf", ".xmf") else {}
+        per_cell.update({PART + part: [_facet_bits(mesh, facets)] for part, facets in parts.items()})
+    elif parts:
+        logger.warning("%s: files of this format cannot keep the named parts %s", path, ", ".join(parts))
+    points = np.hstack([mesh.nodes.numpy(), np.zeros((mesh.nodes.shape[0], 3 - mesh.dim))])
+    content = meshio.Mesh(points, cells, point_data=data, cell_data=per_cell, field_data=fields)
+    replace_file(path, lambda temporary: _quietly(lambda: meshio.write(temporary, content, **options)))
+
+
+def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` fill a temporary file in the same folder, flush it to the disk, and move it to `path`.
+
+    On any failure the temporary file is removed, `path` stays as it was, and a FileError tells why.
+    """
+    if not path.parent.is_dir():
+        raise FileError(f"{path}: the folder {path.parent} does not exist")
+    temporary = path.with_name(f".{secrets.token_hex(6)}-{path.name}")
+    try:
+        write(temporary)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except FuncspaceError:
+        raise
+    except Exception as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise FileError(f"{path}: cannot be written: {reason}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # some systems cannot flush a folder
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _meshio() -> Any:
+    return require("meshio", feature="mesh files", install="pip install meshio")
+
+
+def _quietly(action: Callable[[], Any]) -> Any:
+    """meshio prints its troubles and may end the process; here they stay silent or become exceptions."""
+    noise = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(noise), contextlib.redirect_stderr(noise):
+            return action()
+    except SystemExit as error:
+        raise FileError(noise.getvalue().strip() or "the file is not of the format that its extension names") from error
+
+
+def _parse(path: Path) -> Any:
+    meshio = _meshio()
+    if not path.is_file():
+        raise FileError(f"{path}: {'is a folder, not a file' if path.is_dir() else 'no such file'}")
+    if path.suffix.lower() not in meshio.extension_to_filetypes:
+        raise FileError(f"{path}: no mesh format has the extension {path.suffix!r}; known: .msh, .vtu, .vtk, .xdmf, .mesh, .inp, ...")
+    try:
+        source = _quietly(lambda: meshio.read(path))
+    except Exception as error:
+        raise FileError(
+            f"{path}: cannot be read as a {path.suffix} mesh file ({type(error).__name__}: {str(error).strip() or 'no details'}); "
+            "it is truncated, damaged or of another format"
+        ) from error
+    return source
+
+
+def _main_cells(source: Any, path: Path) -> tuple[ReferenceCell, int, list[int]]:
+    """The cells of highest dimension: their type, degree, and the blocks that hold them."""
+    counts: dict[str, int] = {}
+    for block in source.cells:
+        counts[block.type] = counts.get(block.type, 0) + len(block.data)
+    counts = {name: count for name, count in counts.items() if count}
+    found = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing"
+    known = {
+        name: (cell, degree) for cell in REFERENCE_CELLS.values() for degree, name in enumerate(cell.meshio_names, start=1)
+    }
+    dims = {b.type: b.dim for b in source.cells}
+    top = max((dims[name] for name in counts), default=0)
+    main = [name for name in counts if dims[name] == top]
+    if top == 0:
+        raise FileError(f"{path}: the file holds no cells (found {found})")
+    if len(main) > 1 or main[0] not in known:
+        names = ", ".join(n for cell in REFERENCE_CELLS.values() for n in cell.meshio_names)
+        raise FileError(f"{path}: all cells must be of one type of {names}; found {found}")
+    reference, degree = known[main[0]]
+    return reference, degree, [i for i, b in enumerate(source.cells) if b.type == main[0] and len(b.data)]
+
+
+def _flat(points: FloatArray, used: IntArray, dim: int, path: Path) -> FloatArray:
+    """Only the first `dim` coordinates, if the others are constant over the points in use."""
+    if points.shape[1] < dim:
+        raise FileError(f"{path}: cells of dimension {dim}, but points with {points.shape[1]} coordinates")
+    rest = points[used, dim:]
+    if rest.size and np.ptp(rest, axis=0).max() > 1e-12 * np.abs(points[used]).max():
+        raise FileError(f"{path}: the cells of dimension {dim} form a curve or surface in space; only flat meshes are known")
+    return points[:, :dim]
+
+
+def _parts(
+    source: Any, mesh: Mesh, blocks: list[int], reference: ReferenceCell, vertex_of: IntArray
+) -> dict[str, IntArray]:
+    parts: dict[str, list[IntArray]] = {}
+    corners = len(reference.facets[0])
+    facets = [
+        i for i, b in enumerate(source.cells) if b.dim == reference.dim - 1 and b.data.shape[1] >= corners and i not in blocks
+    ]
+
+    def add(name: str, block: int, rows: Any) -> None:
+        rows = np.asarray(rows, dtype=np.int64)
+        if block in facets and rows.size and name and not name.startswith("gmsh:"):
+            parts.setdefault(name, []).append(vertex_of[np.asarray(source.cells[block].data)[rows][:, :corners]])
+
+    names = {
+        (int(tag), int(dim)): name for name, (tag, dim) in ((n, v) for n, v in source.field_data.items() if np.size(v) == 2)
+    }
+    for key, prefix in TAGS.items():
+        for block, tags in enumerate(source.cell_data.get(key, [])):
+            for tag in np.unique(tags) if block in facets else []:
+                name = names.get((int(tag), reference.dim - 1), f"{prefix}_{int(tag)}" if tag else "")
+                add(name, block, np.flatnonzero(np.asarray(tags) == tag))
+    for name, sets in (source.cell_sets or {}).items():
+        for block, rows in enumerate(sets):
+            if rows is not None and name not in names.values():
+                add(name, block, rows)
+    result = {}
+    for name, rows in parts.items():
+        wanted = np.vstack(rows)
+        if (wanted < 0).any():
+            logger.warning("the part %r has facets that are not of the mesh; they are left out", name)
+            wanted = wanted[(wanted >= 0).all(axis=1)]
+        result[name] = np.unique(wanted, axis=0)
+    for key, values in source.cell_data.items():
+        prefix = next((p for p in (PART, *FOREIGN_PARTS) if key.startswith(p)), None)
+        if prefix is not None:
+            bits = np.concatenate([np.asarray(values[b]) for b in blocks]).astype(np.int64).reshape(-1)
+            on = (bits[:, None] >> np.arange(len(reference.facets))) & 1
+            result[key.removeprefix(prefix)] = np.unique(mesh.cell_facets.numpy()[on.astype(bool)])
+    result.pop("boundary", None)
+    return result
+
+
+def _three_columns(values: np.ndarray) -> np.ndarray:
+    """gmsh knows scalars, 3-vectors and 3x3 tensors only: a plane vector gets a third component 0."""
+    if values.ndim == 2 and values.shape[1] == 2:
+        return np.hstack([values, np.zeros((len(values), 1))])
+    return values
+
+
+def _facet_bits(mesh: Mesh, facets: IntArray) -> IntArray:
+    member = np.zeros(len(mesh.facets), dtype=np.int64)
+    member[facets] = 1
+    on = member[mesh.cell_facets.numpy()] * (mesh.facet_cells.numpy()[mesh.cell_facets.numpy(), 0] == np.arange(mesh.n_cells)[:, None])
+    return (on << np.arange(on.shape[1])).sum(axis=1).astype(np.int32)
+
+
+def _gmsh_parts(
+    mesh: Mesh, parts: Mapping[str, IntArray], cells: list[tuple[str, IntArray]]
+) -> tuple[list[tuple[str, IntArray]], dict[str, Any], dict[str, list[IntArray]]]:
+    """Each part as a physical group of its own: facet cells with a tag; the domain has the tag 1."""
+    bad = next((name for name in parts if '"' in name), None)
+    if bad is not None:
+        raise InputError(f"a gmsh file cannot hold a part whose name has a quotation mark: {bad!r}")
+    fields: dict[str, Any] = {"domain": np.array([1, mesh.dim])} if "domain" not in parts else {}
+    tags, cells = [np.ones(mesh.n_cells, dtype=np.int64)], list(cells)
+    facet_type = {1: "vertex", 2: "line", 3: "triangle" if mesh.reference.is_simplex else "quad"}[mesh.dim]
+    for number, (name, facets) in enumerate(parts.items(), start=2):
+        if len(facets):
+            cells.append((facet_type, mesh.facets.numpy()[facets]))
+            tags.append(np.full(len(facets), number, dtype=np.int64))
+        fields[name] = np.array([number, mesh.dim - 1])
+    return cells, fields, {"gmsh:physical": tags, "gmsh:geometrical": tags}
+
+
+def _checked(key: str, values: Any, count: int, what: str) -> np.ndarray:
+    array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+    if array.ndim == 0 or len(array) != count or array.dtype.kind not in "fiu":
+        raise InputError(f"data {key!r} must be numbers, one row for each of the {count} {what}; got {array.shape}, {array.dtype}")
+    return array
+
+
+def _node_data(key: str, values: Any, mesh: Mesh) -> np.ndarray:
+    vertices, nodes = mesh.points.shape[0], mesh.nodes.shape[0]
+    length = len(values)
+    if length != vertices or not mesh.is_curved:
+        return _checked(key, values, nodes, "points")
+    array = _checked(key, values, vertices, "vertices").astype(np.float64)
+    result = np.empty((nodes, *array.shape[1:]))
+    for local, entity in enumerate(mesh.reference.node_entities):
+        result[mesh.cell_nodes.numpy()[:, local]] = array[mesh.cells.numpy()[:, list(entity)]].mean(axis=1)
+    return result
+
+
+_VTK_CUBE = np.array(
+    [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]], dtype=np.float64
+)
+_VTK_EDGES = ((0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7))
+
+
+@lru_cache(maxsize=16)
+def from_meshio(name: str) -> tuple[int, ...]:
+    """Columns of meshio's (VTK's) cells in our order; only hexahedra differ."""
+    reference = next(r for r in REFERENCE_CELLS.values() if name in r.meshio_names)
+    count = reference.n_nodes(reference.meshio_names.index(name) + 1)
+    if reference.name != "hexahedron":
+        return tuple(range(count))
+    faces = [[x if a == axis else 0.5 for a in range(3)] for axis in range(3) for x in (0.0, 1.0)]
+    theirs = np.vstack([_VTK_CUBE, *(_VTK_CUBE[list(e)].mean(axis=0) for e in _VTK_EDGES), faces, np.full(3, 0.5)])
+    gaps = np.abs(reference.nodes[:count, None] - theirs[None]).sum(axis=2)
+    return tuple(int(i) for i in gaps.argmin(axis=1))
+
+
+@lru_cache(maxsize=16)
+def to_meshio(name: str) -> tuple[int, ...]:
+    """Columns of our cells in meshio's order."""
+    return tuple(int(i) for i in np.argsort(from_meshio(name)))

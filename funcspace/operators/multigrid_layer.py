@@ -1,0 +1,203 @@
+"""The multigrid operator W_Mg: a learned linear map of multi-channel fields with the shape of a multigrid cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from funcspace.operators.grid_levels import GridHierarchy, GridLevel
+from funcspace.operators.grid_stencil import StencilConv, laplacian_stencil
+from funcspace.operators.grid_transfer import Prolongation, Restriction
+from funcspace.operators.multigrid_cycle import Level, multigrid_cycle
+
+__all__ = ["LevelWeights", "MultigridLayer"]
+
+DAMPING = 0.8
+
+
+class LevelWeights(nn.Module):
+    """The learned parts of one level of one cycle.
+
+    The smoothers S mix channels. The operators A and the transfers R and P are one stencil for each channel: they act on
+    all channels alike before training, as in multigrid, so that their products over the levels stay well scaled.
+
+    Parameters
+    ----------
+    width, dimension, samples : channels, space dimension, "vertices" or "cells".
+    smoothing, post_smoothing : smoothing steps on the way down and up.
+    points : points per axis of the smoothers.
+    coarsest : no transfers.
+    residual : restrict the residual and not the right-hand side.
+    revisit : hold an operator of the next level for the second visit of a W cycle.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        dimension: int,
+        samples: str,
+        *,
+        smoothing: int,
+        post_smoothing: int,
+        points: int,
+        coarsest: bool,
+        residual: bool,
+        revisit: bool,
+    ) -> None:
+        super().__init__()
+
+        def smoothers(count: int) -> nn.ModuleList:
+            return nn.ModuleList([StencilConv(width, width, dimension, points=points) for _ in range(count)])
+
+        def operators(count: int) -> nn.ModuleList:
+            return nn.ModuleList([StencilConv(width, width, dimension, depthwise=True) for _ in range(count)])
+
+        self.smoothers = smoothers(smoothing)
+        self.operators = operators(smoothing - 1 + int(residual and not coarsest))
+        self.post_smoothers, self.post_operators = smoothers(post_smoothing), operators(post_smoothing)
+        self.coarse_operators = operators(int(revisit and not coarsest))
+        transfers = [] if coarsest else [Restriction, Prolongation]
+        self.transfers = nn.ModuleList([t(width, width, dimension, samples, depthwise=True) for t in transfers])
+
+    def reset_parameters(self, spacing: Sequence[float]) -> None:
+        """Random smoothers; A the finite-element Laplacian with unit diagonal; R full weighting; P linear interpolation."""
+        stencil = laplacian_stencil(spacing)
+        self._set(stencil / stencil.max())
+        for module in (*self.smoothers, *self.post_smoothers, *self.transfers):
+            module.reset_parameters()  # pyright: ignore[reportCallIssue]
+
+    def reset_to_solver(self, spacing: Sequence[float], coarse_spacing: Sequence[float] | None) -> None:
+        """The classical method for -Laplace: A the finite-element stencil, S damped Jacobi, in physical units."""
+        self.reset_parameters(spacing)
+        stencil = laplacian_stencil(spacing)
+        self._set(stencil, None if coarse_spacing is None else laplacian_stencil(coarse_spacing))
+        with torch.no_grad():
+            for smoother in (*self.smoothers, *self.post_smoothers):
+                weight: Tensor = smoother.weight  # pyright: ignore[reportAssignmentType]
+                weight.zero_()
+                centre = (1,) * (weight.ndim - 2) if weight.shape[-1] == 3 else (0,) * (weight.ndim - 2)
+                weight[(slice(None), slice(None), *centre)] = DAMPING / stencil.max() * torch.eye(len(weight)).to(weight)
+
+    def _set(self, stencil: Tensor, coarse: Tensor | None = None) -> None:
+        with torch.no_grad():
+            for operator in (*self.operators, *self.post_operators):
+                operator.weight.copy_(stencil)  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+            for operator in self.coarse_operators:
+                operator.weight.copy_(stencil if coarse is None else coarse)  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+
+    def level(self, grid: GridLevel, coarse: GridLevel | None, mask: Tensor | None) -> Level:
+        """The maps of this level on a grid; without transfers where there is no coarser grid."""
+
+        def stencil(conv: nn.Module, on: GridLevel):
+            return lambda x: conv(x, on.boundary, on.samples)
+
+        def transfer(module: nn.Module):
+            return lambda x: module(x, grid)
+
+        def interior(u: Tensor) -> Tensor:
+            return u if mask is None else u * mask
+
+        down, up = (transfer(m) for m in self.transfers) if coarse is not None else (None, None)
+        again = self.coarse_operators if coarse is not None else ()
+        return Level(
+            smoothers=[stencil(m, grid) for m in self.smoothers],
+            operators=[stencil(m, grid) for m in self.operators],
+            post_smoothers=[stencil(m, grid) for m in self.post_smoothers],
+            post_operators=[stencil(m, grid) for m in self.post_operators],
+            restriction=down,
+            prolongation=up,
+            coarse_operator=next((stencil(m, coarse) for m in again if coarse is not None), None),
+            boundary=interior,
+        )
+
+
+class MultigridLayer(nn.Module):
+    r"""A linear operator on multi-channel fields, applied as one or several multigrid cycles from zero.
+
+    .. math:: W_{Mg} f = u, \qquad u \leftarrow u + \mathrm{cycle}(f - A u)
+
+    Parameters
+    ----------
+    width : number of channels.
+    dimension : 1, 2 or 3.
+    samples : "vertices" or "cells".
+    levels : number of levels with weights of their own.
+    smoothing : smoothing steps on the way down: on the finest level, on each between, on the coarsest.
+    post_smoothing : smoothing steps on the way up.
+    cycle : "backslash" (no smoothing on the way up), "V" or "W".
+    cycles : how many cycles, each with weights of its own.
+    restriction : "residual", or "full" for the right-hand side itself.
+    fine_points : points per axis of the smoother on the finest level: 1 (mixes channels at each point) or 3.
+
+    Shapes
+    ------
+    input, output : (batch, width, *shape).
+    """
+
+    def __init__(
+        self,
+        width: int,
+        dimension: int,
+        samples: str,
+        levels: int,
+        *,
+        smoothing: tuple[int, int, int] = (1, 1, 2),
+        post_smoothing: int = 1,
+        cycle: str = "backslash",
+        cycles: int = 1,
+        restriction: str = "residual",
+        fine_points: int = 1,
+    ) -> None:
+        super().__init__()
+        self.full_restriction = restriction == "full"
+        self.defects = nn.ModuleList([StencilConv(width, width, dimension, depthwise=True) for _ in range(cycles - 1)])
+        self.cycles = nn.ModuleList()
+        for _ in range(cycles):
+            weights = [
+                LevelWeights(
+                    width,
+                    dimension,
+                    samples,
+                    smoothing=smoothing[2] if l == levels - 1 else smoothing[0] if l == 0 else smoothing[1],
+                    post_smoothing=0 if l == levels - 1 or cycle == "backslash" else post_smoothing,
+                    points=fine_points if l == 0 else 3,
+                    coarsest=l == levels - 1,
+                    residual=not self.full_restriction,
+                    revisit=cycle == "W" and l > 0,
+                )
+                for l in range(levels)
+            ]
+            self.cycles.append(nn.ModuleList(weights))
+
+    def reset_parameters(self, spacings: Sequence[Sequence[float]], *, solver: bool = False) -> None:
+        """Multigrid initialisation, given the spacing of each level; with `solver`, the classical method itself."""
+        finest = laplacian_stencil(spacings[0])
+        with torch.no_grad():
+            for defect in self.defects:
+                defect.weight.copy_(finest if solver else finest / finest.max())  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+        for weights in self.cycles:
+            for l, level in enumerate(weights):  # pyright: ignore[reportArgumentType]
+                if solver:
+                    level.reset_to_solver(spacings[l], spacings[l + 1] if l + 1 < len(spacings) else None)
+                else:
+                    level.reset_parameters(spacings[l])
+
+    def forward(
+        self, f: Float[Tensor, "batch width *shape"], hierarchy: GridHierarchy
+    ) -> Float[Tensor, "batch width *shape"]:
+        """Apply the operator on a hierarchy of grids."""
+        u: Tensor | None = None
+        grids = hierarchy.levels
+        for k, weights in enumerate(self.cycles):
+            levels = []
+            for i, (grid, index) in enumerate(zip(grids, hierarchy.weights, strict=True)):
+                coarse = grids[i + 1] if i + 1 < len(grids) else None
+                levels.append(weights[index].level(grid, coarse, hierarchy.mask(i, f)))  # pyright: ignore[reportIndexIssue]
+            rest = f if u is None else f - self.defects[k - 1](u, grids[0].boundary, grids[0].samples)
+            e = multigrid_cycle(levels, rest, full_restriction=self.full_restriction)
+            u = e if u is None else u + e
+        assert u is not None
+        return u
