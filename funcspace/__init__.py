@@ -16,7 +16,7 @@ from funcspace.errors import (
     SolverError,
 )
 from funcspace.functions import Function, FunctionSpace, LazyFunction, LinearMap, OperatorData, RaggedFunction
-from funcspace.geometry import Grid, Mesh
+from funcspace.geometry import Grid, Mesh, PointCloud, Times
 
 if TYPE_CHECKING:
     from funcspace import functions, geometry, operators, solvers, training

@@ -7,6 +7,7 @@ import functools
 import importlib.util
 import inspect
 import os
+import warnings
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -22,6 +23,7 @@ import jaxtyping
 import pytest
 import torch
 from beartype import BeartypeConf, beartype
+from beartype.roar import BeartypeDecorHintPep585DeprecationWarning
 from hypothesis import settings
 
 # The machine's load decides how long an example takes; the law under test does not.
@@ -41,7 +43,10 @@ def check_values(function: Callable) -> Callable:
     """Let beartype check what can be checked on a value; protocols are left to pyright."""
     hints = function.__annotations__
     function.__annotations__ = {name: Any if is_structural(hint) else hint for name, hint in hints.items()}
-    return beartype(function, conf=BeartypeConf(is_pep484_tower=True))
+    with warnings.catch_warnings():
+        # classes made from scikit-fem's inherit its older spelling of annotations
+        warnings.simplefilter("ignore", BeartypeDecorHintPep585DeprecationWarning)
+        return beartype(function, conf=BeartypeConf(is_pep484_tower=True))
 
 
 def checked(target: Any = None, *, typechecker: Any = None) -> Any:

@@ -30,17 +30,17 @@ LARGEST_NEIGHBOURHOOD = 64
 class CloudBasis:
     r"""Values between the points of a cloud by a declared, approximate reconstruction.
 
-    "least_squares" fits :math:`p(y) = a + g \cdot (y - x)` around each place x to the nearest 2 d + 3 points, weighted by
-    :math:`w_i = ((R - r_i)/(R r_i))^2` with the distances r and a little more than the largest of them, R (R. Franke and
-    G. Nielson, 1980): value a, gradient g. It interpolates and is exact for linear functions. Where the neighbours do not
-    span space, more are taken, up to 64; where these do not either, the value is that of the nearest point, the gradient
-    zero. "nearest" is the value of the nearest point, with the gradients of the fit.
+    "least_squares" fits :math:`p(y) = a + g \cdot (y - x)` around each place x to the nearest 2 d + 3 points, weighted
+    by :math:`w_i = ((R - r_i)/(R r_i))^2` with the distances r and a little more than the largest of them, R (R. Franke
+    and G. Nielson, 1980): value a, gradient g. It interpolates and is exact for linear functions. Where the neighbours
+    do not span space, more are taken, up to 64; where these do not either, the value is that of the nearest point, the
+    gradient zero. "nearest" is the value of the nearest point, with the gradients of the fit.
 
-    Values at the cloud's own points are the coefficients; coincident points answer elsewhere with their mean. Mass is diagonal,
-    stiffness comes from the gradients at the points; both integrate with the measure of the cloud.
+    Values at the cloud's own points are the coefficients; coincident points answer elsewhere with their mean. Mass is
+    diagonal, stiffness comes from the gradients at the points; both integrate with the measure of the cloud.
 
-    Places count as outside where they are further from the box around the points than the median distance of a point to
-    its nearest neighbour; `outside="nearest"` gives them the value of the nearest point.
+    Places count as outside where they are further from the box around the points than the median distance of a point
+    to its nearest neighbour; `outside="nearest"` gives them the value of the nearest point.
 
     Raises
     ------
@@ -116,7 +116,7 @@ class CloudBasis:
     def _neighbourhoods(
         self, where: np.ndarray, size: int
     ) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
-        """Neighbours (m, k), their weights in the value (m, k) and the gradient (m, k, d), and whether they span space."""
+        """Neighbours (m, k), their parts in the value (m, k) and the gradient (m, k, d); whether they span space."""
         distance, near = self._tree.query(where, k=size)
         distance, near = distance.reshape(len(where), size), near.reshape(len(where), size)
         radius = np.maximum(distance[:, -1:], np.finfo(np.float64).tiny)
@@ -184,9 +184,7 @@ class CloudBasis:
         return None
 
 
-def _assembled(
-    rows: int, columns: int, blocks: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
-) -> sp.csr_matrix:
+def _assembled(rows: int, columns: int, blocks: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> sp.csr_matrix:
     """The matrix with the given rows of (columns, values)."""
     if not blocks:
         return sp.csr_matrix((rows, columns))

@@ -15,7 +15,9 @@ __all__ = ["CubicLine"]
 
 
 class CubicLine(LineBasis):
-    r"""The twice differentiable cubic spline through the samples, :math:`u = \sum_j B_j (A^{-1} c)_j`, :math:`A_{ij} = B_j(x_i)`.
+    r"""The twice differentiable cubic spline through the samples.
+
+    .. math:: u = \sum_j B_j (A^{-1} c)_j, \quad A_{ij} = B_j(x_i)
 
     On an open interval the second and the last but one node are no knots ("not-a-knot"), so that cubic polynomials are
     reproduced; on a periodic axis the spline is periodic. Fewer than four samples of an open interval are joined by the

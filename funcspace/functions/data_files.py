@@ -108,9 +108,7 @@ def describe_columns(
             if isinstance(column, RaggedFunction):
                 places[role][name] = add_ragged(schema, name, column, role, sample, pack)
                 continue
-            header = schema.header(
-                name, column.space, column.dtype, units=column.units, role=role, batch_dims=[sample]
-            )
+            header = schema.header(name, column.space, column.dtype, units=column.units, role=role, batch_dims=[sample])
             header.attrs["fs_name"] = column.name  # pyright: ignore[reportIndexIssue]
             headers.append((column, header))
             places[role][name] = header.variable

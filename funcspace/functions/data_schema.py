@@ -129,21 +129,23 @@ class SchemaWriter:
 
     def _add_grid(self, grid: Any, arrays: Mapping[str, np.ndarray]) -> tuple[str, dict[str, Any], dict[str, Any], Any]:
         key = self.unique("grid")
-        dims = [
-            self.add_axis(name, values.numpy(), grid.units.get(name, "")) for name, values in grid.axes.items()
-        ]
+        dims = [self.add_axis(name, values.numpy(), grid.units.get(name, "")) for name, values in grid.axes.items()]
         places = {
             f"axis_{name}": dim for name, dim in zip(grid.axis_names, dims, strict=True) if f"axis_{name}" in arrays
         }
         return key, places, {}, {"dims": dims}
 
-    def _add_times(self, times: Any, arrays: Mapping[str, np.ndarray]) -> tuple[str, dict[str, Any], dict[str, Any], Any]:
+    def _add_times(
+        self, times: Any, arrays: Mapping[str, np.ndarray]
+    ) -> tuple[str, dict[str, Any], dict[str, Any], Any]:
         key = self.unique("times")
         name = times.axis_names[0]
         dim = self.add_axis(name, times.instants.numpy(), times.units.get(name, ""), axis="T", long_name="time")
         return key, {array: dim for array in arrays}, {}, {"dims": [dim]}
 
-    def _add_points(self, cloud: Any, arrays: Mapping[str, np.ndarray]) -> tuple[str, dict[str, Any], dict[str, Any], Any]:
+    def _add_points(
+        self, cloud: Any, arrays: Mapping[str, np.ndarray]
+    ) -> tuple[str, dict[str, Any], dict[str, Any], Any]:
         key = self.unique("cloud")
         dim = self.unique(f"{key}_point")
         columns = self._add_columns(key, "", dim, cloud, arrays["points"])

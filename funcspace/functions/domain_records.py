@@ -171,9 +171,7 @@ def _mesh_from_record(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray
     reference, degree = reference_cell(nodes.shape[1], cells.shape[1], record["cell_type"])
     if degree != record["degree"]:
         raise ValueError(f"{cells.shape[1]} nodes per cell do not make cells of degree {record['degree']}")
-    parts = {
-        name: np.ascontiguousarray(arrays[f"part_{i}"], dtype=np.int64) for i, name in enumerate(record["parts"])
-    }
+    parts = {name: np.ascontiguousarray(arrays[f"part_{i}"], dtype=np.int64) for i, name in enumerate(record["parts"])}
     # what was written had passed the checks of Mesh; that it is the same is checked by its fingerprint
     return Mesh._unchecked(
         nodes,

@@ -58,7 +58,7 @@ _DEGREES = {"P0": 0, "P1": 1, "P2": 2, "Q1": 1, "Q2": 2, "RT": 1, "N1curl": 1}
 
 @dataclass(frozen=True)
 class FiniteElement:
-    """An element on one cell type: its name here, its degree, how it is mapped to cells, and scikit-fem's object for it.
+    """An element on one cell type: its name, its degree, how it is mapped to cells, and scikit-fem's object for it.
 
     ======  ==========================================  ================================================
     family  elements                                    value on a cell, F its map, J = F', X = F^-1(x)
@@ -101,13 +101,9 @@ def finite_element(name: str | None, cell_type: str) -> FiniteElement:
     """
     canonical = _canonical(name, cell_type)
     class_name = _CLASSES[cell_type][canonical]
-    if class_name == "ElementHexN1":
-        from funcspace.functions.fe_hexahedral_edge import ElementHexN1
-
-        element: Any = ElementHexN1()
-    else:
-        skfem = require("skfem", feature="finite elements", install="pip install scikit-fem")
-        element = getattr(skfem, class_name)()
+    ours = class_name in ("ElementQuadN1", "ElementHexN1")
+    module = "funcspace.functions.fe_edge_elements" if ours else "skfem"
+    element = getattr(require(module, feature="finite elements", install="pip install scikit-fem"), class_name)()
     family: Family = "Hdiv" if canonical == "RT" else "Hcurl" if canonical == "N1curl" else "H1"
     return FiniteElement(canonical, _DEGREES[canonical], family, element)
 

@@ -29,14 +29,16 @@ def cell_rule(cell_type: str, degree: int) -> tuple[FloatArray, FloatArray]:
 
     The smaller of the Gauss product rule and scikit-fem's rules for triangles and tetrahedra. Of the latter those are
     left out that have negative weights, or points on the boundary of the cell, where gradients have two values, or that
-    are not exact to the degree they are listed under (tetrahedra, 7).
+    are not exact to the degree asked for (on tetrahedra those listed from 5 on are exact to one degree less).
     """
     best = gauss_quadrature(cell_type, degree)
     if cell_type not in ("triangle", "tetrahedron"):
         return best
     module = require("skfem.quadrature", feature="finite elements", install="pip install scikit-fem")
-    rule: Callable[[int], Any] = {"triangle": module.get_quadrature_tri, "tetrahedron": module.get_quadrature_tet}[cell_type]
-    for order in range(max(degree, 1), degree + 3):
+    rule: Callable[[int], Any] = {"triangle": module.get_quadrature_tri, "tetrahedron": module.get_quadrature_tet}[
+        cell_type
+    ]
+    for order in range(max(degree, 1), degree + 4):
         try:
             points, weights = rule(order)
         except NotImplementedError:

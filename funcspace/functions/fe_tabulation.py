@@ -75,7 +75,10 @@ class CellMap:
         return result
 
     def inverse(self, cells: IntArray, points: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Reference coordinates (n, d) of points (n, d) in given cells by Newton's method, and what is left of F(X) - x."""
+        """Reference coordinates (n, d) of points (n, d) in given cells by Newton's method, and the residual (n,).
+
+        The residual is the largest coordinate of F(X) - x, relative to the size of the cell.
+        """
         at = np.broadcast_to(self.reference.corners.mean(axis=0), points.shape).copy()
         size = np.abs(self._local(cells)).max(axis=(1, 2))
         for _ in range(2 if self.affine else NEWTON_STEPS):
@@ -108,18 +111,19 @@ class Tabulation:
         return np.stack(signs, axis=1).astype(np.float64)
 
     def _reference(self, at: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Scikit-fem's values and derivatives (gradient, divergence or curl), basis function first axis after the points."""
+        """scikit-fem's values and derivatives (gradient, divergence or curl), (..., basis, components)."""
         flat = np.ascontiguousarray(at.reshape(-1, at.shape[-1]).T)
         values, slopes = [], []
         for i in range(self.count):
             value, slope = self.element.skfem.lbasis(flat, i)
             values.append(np.atleast_2d(value).T)
             slopes.append(np.atleast_2d(slope).T)
-        shape = (*at.shape[:-1], self.count, -1)
-        return np.stack(values, axis=1).reshape(shape), np.stack(slopes, axis=1).reshape(shape)
+        value, slope = np.stack(values, axis=1), np.stack(slopes, axis=1)
+        shape = (*at.shape[:-1], self.count)
+        return value.reshape(*shape, value.shape[2]), slope.reshape(*shape, slope.shape[2])
 
     def _reference_jacobian(self, at: FloatArray) -> FloatArray:
-        """dphi_a/dX_c of a vector element, (..., basis, d, d): exact differences, for phi is linear in each coordinate."""
+        """dphi_a/dX_c of a vector element, (..., basis, d, d), by differences: phi is linear in each coordinate."""
         columns = []
         for axis in range(at.shape[-1]):
             ends = []
@@ -135,8 +139,8 @@ class Tabulation:
         phi, _ = self._reference(at)
         if self.element.family == "H1":
             return np.broadcast_to(phi[..., 0], (*np.broadcast_shapes(cells.shape, at.shape[:-1]), self.count))
-        inverse, determinant = inverse_and_determinant(self.cell_map.jacobians(cells, at))
-        return self._mapped(phi, self.cell_map.jacobians(cells, at), inverse, determinant) * self._sign(cells)
+        jacobians = self.cell_map.jacobians(cells, at)
+        return self._mapped(phi, jacobians, *inverse_and_determinant(jacobians)) * self._sign(cells)
 
     def gradients(self, cells: IntArray, at: FloatArray) -> FloatArray:
         r"""Gradients (..., basis, d), or (..., basis, d, d) with the derivative last for vector elements.
@@ -144,8 +148,9 @@ class Tabulation:
         With H the second derivatives of F, :math:`J^{-T} \nabla\phi` for H1 and, before the last step from X to x,
 
         .. math::
-            \partial_c (J \phi / |\det J|) &= (H_c \phi + J \partial_c \phi - \mathrm{tr}(J^{-1} H_c) J \phi) / |\det J| \\
-            \partial_c (J^{-T} \phi) &= J^{-T} \partial_c \phi - J^{-T} H_c^T J^{-T} \phi
+            |\det J| \, \partial_c (J \phi / |\det J|)
+                &= H_c \phi + J \partial_c \phi - \mathrm{tr}(J^{-1} H_c) J \phi, \\
+            \partial_c (J^{-T} \phi) &= J^{-T} \partial_c \phi - J^{-T} H_c^T J^{-T} \phi.
         """
         jacobians = self.cell_map.jacobians(cells, at)
         inverse, determinant = inverse_and_determinant(jacobians)
@@ -161,7 +166,9 @@ class Tabulation:
             slope = slope + self._curvature(cells, at, phi, jacobians, inverse, determinant)
         return np.einsum("...bic,...ck->...bik", slope, inverse) * self._sign(cells)[..., None]
 
-    def _mapped(self, phi: FloatArray, jacobians: FloatArray, inverse: FloatArray, determinant: FloatArray) -> FloatArray:
+    def _mapped(
+        self, phi: FloatArray, jacobians: FloatArray, inverse: FloatArray, determinant: FloatArray
+    ) -> FloatArray:
         """Piola transform: contravariant for Hdiv, covariant for Hcurl."""
         if self.element.family == "Hdiv":
             return np.einsum("...ia,...ba->...bi", jacobians, phi) / np.abs(determinant)[..., None, None]

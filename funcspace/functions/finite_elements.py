@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -140,7 +140,9 @@ class FiniteElementBasis:
         missing = cells < 0
         if not missing.any():
             return self._matrix(cells, reference, derivative)
-        inner = self._matrix(np.where(missing, 0, cells), np.where(missing[:, None], 0.0, reference), derivative, ~missing)
+        inner = self._matrix(
+            np.where(missing, 0, cells), np.where(missing[:, None], 0.0, reference), derivative, ~missing
+        )
         return MaskedMap(inner, torch.from_numpy(missing))
 
     def _matrix(
@@ -246,8 +248,8 @@ class FiniteElementBasis:
         return Quadrature(
             torch.from_numpy(self._map.points(cells, reference)),
             torch.from_numpy(physical),
-            DeferredMap(self.dof_shape, shape, lambda: self._matrix(cells, reference, False)),
-            DeferredMap(self.dof_shape, (*shape, self.domain.dim), lambda: self._matrix(cells, reference, True)),
+            DeferredMap(self.dof_shape, shape, partial(self._matrix, cells, reference, False)),
+            DeferredMap(self.dof_shape, (*shape, self.domain.dim), partial(self._matrix, cells, reference, True)),
         )
 
     def boundary_dofs(self, part: str) -> Int[Tensor, " k"]:
@@ -267,11 +269,12 @@ class FiniteElementBasis:
         """Interpolation into a nodal basis on the same mesh or on one made by `refined()`, without point location."""
         if not isinstance(finer, FiniteElementBasis) or not (self.nodal and finer.nodal):
             return None
-        nested = parent_points(self.domain, finer.domain, finer._owners[0], finer._dof_reference)
+        other: Any = finer.domain
+        nested = parent_points(self.domain, other, finer._owners[0], finer._dof_reference)
         return None if nested is None else self._matrix(*nested, derivative=False)
 
     def divergence(self) -> SparseMap:
-        r"""Cell means of the divergence, :math:`|K|^{-1} \int_K \mathrm{div}\, u`, (dofs,) to (cells,): its P0 coefficients.
+        r"""Cell means of the divergence, :math:`|K|^{-1} \int_K \mathrm{div}\, u`, (dofs,) to (cells,), in P0.
 
         Exact for RT, whose divergence is constant on affine cells.
         """
@@ -287,7 +290,9 @@ class FiniteElementBasis:
         if self.domain.dim == 2:
             return self._sparse(means[:, :, 1, 0] - means[:, :, 0, 1], self.cell_dofs)
         pairs = ((2, 1), (0, 2), (1, 0))
-        return self._sparse(np.stack([means[:, :, i, j] - means[:, :, j, i] for i, j in pairs], axis=-1), self.cell_dofs)
+        return self._sparse(
+            np.stack([means[:, :, i, j] - means[:, :, j, i] for i, j in pairs], axis=-1), self.cell_dofs
+        )
 
     def _mean_gradients(self) -> FloatArray:
         """Means over each cell of the gradients of its basis functions, (cells, basis, d, d)."""
@@ -300,6 +305,9 @@ class FiniteElementBasis:
             gradients = self._tabulation.gradients(cells[:, None], at[None])
             result[cells] = np.einsum("mqbij,mq->mbij", gradients, physical / physical.sum(axis=1, keepdims=True))
         return result
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FiniteElementBasis, (self.domain, self.name)
 
     def __repr__(self) -> str:
         return f"FiniteElementBasis({self.name} on {self.domain!r}, {self.dof_shape[0]:,} dofs)"

@@ -115,7 +115,7 @@ class FourierLine(LineBasis):
         return values
 
     def refinement(self, finer: LineBasis) -> LinearMap:
-        """Values at the nodes of another basis: by a longer Fourier transform where they too are equispaced on the period."""
+        """Values at the nodes of another basis: by a longer Fourier transform where they too fill the period evenly."""
         n, m = self.count, finer.count
         same_period = finer.periodic and np.isclose(finer.length, self.length, rtol=1e-12, atol=0.0)
         shift = 2 * np.pi * (finer.nodes[0] - self.nodes[0]) / self.length

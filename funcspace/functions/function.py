@@ -1,4 +1,4 @@
-"""A function: coefficients in a function space, with a name and a unit; a batch of them on one space is one Function."""
+"""A function: coefficients in a function space, with a name and a unit; a batch on one space is one Function."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.utils._pytree
 from jaxtyping import Shaped
 from torch import Tensor
 
 from funcspace.errors import DomainError, InputError
 from funcspace.functions.basis import Outside
 from funcspace.functions.space import FunctionSpace
+from funcspace.geometry.product import ProductDomain
+from funcspace.geometry.times import Times
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,7 +43,7 @@ class Function:
     """
 
     space: FunctionSpace
-    coefficients: Shaped[Tensor, "..."]
+    coefficients: Shaped[Tensor, " ..."]
     name: str = "u"
     units: str = ""
 
@@ -79,7 +82,7 @@ class Function:
         return self.coefficients.device
 
     @property
-    def values(self) -> Shaped[Tensor, "..."]:
+    def values(self) -> Shaped[Tensor, " ..."]:
         """Coefficients unfolded to array axes: `(*batch, *grid shape, *components)` on a grid."""
         return self.coefficients.reshape(*self.batch_shape, *self.space.layout, *self.space.component_shape)
 
@@ -87,11 +90,11 @@ class Function:
         """`values` as a NumPy array."""
         return self.values.detach().cpu().numpy()
 
-    def __call__(self, points: Any, outside: Outside = "raise") -> Shaped[Tensor, "..."]:
+    def __call__(self, points: Any, outside: Outside = "raise") -> Shaped[Tensor, " ..."]:
         """Values at points (m, d): `(*batch, m, *value)`."""
         return self.space.evaluation(points, outside=outside)(self.coefficients)
 
-    def gradient(self, points: Any, outside: Outside = "raise") -> Shaped[Tensor, "..."]:
+    def gradient(self, points: Any, outside: Outside = "raise") -> Shaped[Tensor, " ..."]:
         """Gradients at points (m, d): `(*batch, m, *value, d)`."""
         return self.space.evaluation(points, derivative="gradient", outside=outside)(self.coefficients)
 
@@ -127,15 +130,20 @@ class Function:
         product = self.coefficients.conj() * self.space.mass(other.coefficients)
         return product.reshape(*product.shape[: product.ndim - len(self.space.coefficient_shape)], -1).sum(dim=-1)
 
-    def integral(self) -> Shaped[Tensor, "..."]:
+    def integral(self) -> Shaped[Tensor, " ..."]:
         r"""The integral :math:`\int u` over the domain: `(*batch, *value)`."""
-        rule = self.space.quadrature()
-        values = rule.values(self.coefficients)
-        return torch.tensordot(values.movedim(len(self.batch_shape), -1), rule.weights.to(values), dims=1)
+        space, batch = self.space, self.batch_shape
+        if space.basis.nodal:
+            values, weights = self.coefficients.reshape(*batch, space.n_dofs, *space.component_shape), space.integrals
+        else:
+            rule = space.quadrature()
+            values, weights = rule.values(self.coefficients), rule.weights
+        return torch.tensordot(values.movedim(len(batch), -1), weights.reshape(-1).to(values), dims=1)
 
-    def mean(self) -> Shaped[Tensor, "..."]:
+    def mean(self) -> Shaped[Tensor, " ..."]:
         """The integral divided by the size of the domain."""
-        return self.integral() / self.space.quadrature().weights.sum().to(self.coefficients)
+        weights = self.space.integrals if self.space.basis.nodal else self.space.quadrature().weights
+        return self.integral() / weights.sum().to(self.coefficients)
 
     def to(self, target: Any, *, outside: Outside = "raise") -> Function:
         """Move to another space (interpolation; projection for RT and N1curl), device or dtype."""
@@ -169,19 +177,23 @@ class Function:
 
     @property
     def _in_time(self) -> bool:
-        return self.space.domain.axis_names[0] == "time" and hasattr(self.space.domain, "__getitem__")
+        return isinstance(self.space.domain, Times | ProductDomain)
 
     def __getitem__(self, index: Any) -> Function:
-        """Functions of the batch; a single function over Times gives the function over those instants."""
+        """Functions of the batch; of a single function over Times (or a product) the function over a slice of them.
+
+        A slice of one instant keeps the time axis: `trajectory[:1]` is the initial state, over one instant.
+        """
         if self.batch_shape:
             return replace(self, coefficients=self.coefficients[index])
         if self._in_time and isinstance(index, slice):
-            domain: Any = self.space.domain
+            old = self.space
             space = FunctionSpace(
-                domain[index], self.space.element, components=self.space.components,
-                value_shape=self.space.component_shape,
-            )  # fmt: skip
+                old.domain[index], old.element, components=old.components, value_shape=old.value_shape
+            )
             return Function(space, self.coefficients[index], name=self.name, units=self.units)
+        if self._in_time:
+            raise InputError(f"a single function over time is indexed by a slice of its instants, got {index!r}")
         raise InputError("a single function has no batch axis to index")
 
     def __iter__(self) -> Any:
@@ -191,7 +203,9 @@ class Function:
 
     def _same_space(self, other: Function) -> None:
         if other.space.fingerprint != self.space.fingerprint:
-            raise DomainError(f"the functions live on different spaces, {self.space!r} and {other.space!r}; use .to(space)")
+            raise DomainError(
+                f"the functions live on different spaces, {self.space!r} and {other.space!r}; use .to(space)"
+            )
 
     def _combine(self, other: Any, operation: Callable[[Any, Any], Tensor]) -> Function:
         if isinstance(other, Function):
@@ -205,15 +219,29 @@ class Function:
     def __sub__(self, other: Function) -> Function:
         return self._combine(self._only_functions(other), lambda a, b: a - b)
 
-    def __mul__(self, factor: float | Tensor) -> Function:
-        if isinstance(factor, Function):
-            raise InputError("the product of two functions is not in the space; multiply values at points instead")
-        return self._combine(factor, lambda a, b: a * b)
+    def __mul__(self, factor: Any) -> Function:
+        """Multiply by a number, or by one number per function of the batch."""
+        return self._combine(self._factor(factor), lambda a, b: a * b)
 
     __rmul__ = __mul__
 
-    def __truediv__(self, factor: float | Tensor) -> Function:
-        return self._combine(factor, lambda a, b: a / b)
+    def __truediv__(self, factor: Any) -> Function:
+        return self._combine(self._factor(factor), lambda a, b: a / b)
+
+    def _factor(self, factor: Any) -> Any:
+        if isinstance(factor, Function):
+            raise InputError("the product of two functions is not in the space; multiply values at points instead")
+        if isinstance(factor, int | float | complex):
+            return factor
+        numbers = torch.as_tensor(factor).to(self.device)
+        if numbers.ndim == 0:
+            return numbers
+        if tuple(numbers.shape) != self.batch_shape:
+            raise InputError(
+                f"a Function is multiplied by a number or by one number per function, shape {self.batch_shape}; "
+                f"got {tuple(numbers.shape)}"
+            )
+        return numbers.reshape(*self.batch_shape, *([1] * len(self.space.coefficient_shape)))
 
     def __neg__(self) -> Function:
         return replace(self, coefficients=-self.coefficients)
@@ -241,6 +269,19 @@ class Function:
         from funcspace.functions.xarray_io import function_from_xarray
 
         return function_from_xarray(dataset, name)
+
+    def to_file(self, path: Any) -> None:
+        """Write to netCDF (`.nc`) or Zarr (`.zarr`), exactly, or to a mesh file (`.vtu`, `.xdmf`, ...) for ParaView."""
+        from funcspace.functions.function_files import function_to_file
+
+        function_to_file(self, path)
+
+    @classmethod
+    def from_file(cls, path: Any, name: str | None = None) -> Function:
+        """The function in a netCDF file or Zarr store, or one of the data on points or cells of a mesh file."""
+        from funcspace.functions.function_files import function_from_file
+
+        return function_from_file(path, name)
 
     def __repr__(self) -> str:
         value = f", values {self.space.value_shape}" if self.space.value_shape else ""

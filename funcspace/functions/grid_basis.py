@@ -6,6 +6,7 @@ import math
 from abc import ABC
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,10 +18,10 @@ from funcspace.errors import InputError
 from funcspace.functions.basis import Basis, MaskedMap, Outside, Quadrature, outside_mask
 from funcspace.functions.cubic_line import CubicLine
 from funcspace.functions.fourier_line import FourierLine
-from funcspace.functions.line_basis import ConstantLine, LineBasis, LinearLine
+from funcspace.functions.line_basis import ConstantLine, LinearLine, LineBasis
 from funcspace.functions.linear_map import ComposedMap, LinearMap, StackedMap, SumMap
 from funcspace.functions.sparse_map import KroneckerMap, RowProductMap, SparseMap
-from funcspace.geometry.domain import Domain, as_points
+from funcspace.geometry.domain import as_points
 from funcspace.geometry.grid import Grid
 from funcspace.geometry.grid_axis import GridAxis
 
@@ -46,7 +47,7 @@ class TensorBasis(ABC):
     nodal = True
     exact = True
 
-    def __init__(self, domain: Domain, name: str, lines: Sequence[LineBasis]) -> None:
+    def __init__(self, domain: Any, name: str, lines: Sequence[LineBasis]) -> None:
         self.domain, self.name, self.lines = domain, name, tuple(lines)
         self.layout = tuple(line.count for line in self.lines)
         self.dof_shape = (math.prod(self.layout),)

@@ -55,7 +55,7 @@ class LineBasis(ABC):
     def local(self, points: np.ndarray, derivative: int = 0) -> sp.csr_matrix:
         """Values or first derivatives of the local functions at points of the interval, shape (m, n)."""
 
-    @property
+    @cached_property
     def transform(self) -> LinearMap | None:
         """The map from nodal values to coefficients of the local functions; None for the identity."""
         return None
@@ -65,14 +65,14 @@ class LineBasis(ABC):
         rows = SparseMap(self.local(points, derivative))
         return rows if self.transform is None else ComposedMap(rows, self.transform)
 
-    @property
+    @cached_property
     def breakpoints(self) -> np.ndarray:
         """Where the basis changes its polynomial, both ends of the interval included."""
         inner = self.nodes[(self.nodes > self.start) & (self.nodes < self.stop)]
         return np.concatenate([[self.start], inner, [self.stop]])
 
     def gauss(self, degree: int) -> tuple[np.ndarray, np.ndarray]:
-        """Points and weights on each piece, exact to `degree`; an interval of no length counts as a point of measure 1."""
+        """Points and weights on each piece, exact to `degree`; an interval of no length is a point of measure 1."""
         if self.length == 0.0:
             return np.array([self.start]), np.ones(1)
         return gauss_pieces(self.breakpoints, degree)

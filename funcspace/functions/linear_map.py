@@ -34,8 +34,8 @@ Shape = tuple[int, ...]
 class LinearMap(ABC):
     r"""A linear map :math:`E : \mathbb{R}^{domain} \to \mathbb{R}^{codomain}` with its adjoint.
 
-    `E @ u` takes `(*batch, *domain_shape)` to `(*batch, *codomain_shape)` and is differentiable; the dtype and device are
-    those of `u`. The adjoint is the one of the Euclidean inner product of coefficients,
+    `E @ u` takes `(*batch, *domain_shape)` to `(*batch, *codomain_shape)` and is differentiable; the dtype and device
+    are those of `u`. The adjoint is the one of the Euclidean inner product of coefficients,
     :math:`\langle E u, w \rangle = \langle u, E^* w \rangle`.
 
     Attributes
@@ -59,7 +59,7 @@ class LinearMap(ABC):
     def _matrix(self) -> sp.csr_matrix:
         """The map as a sparse matrix on flattened coefficients."""
 
-    def __call__(self, coefficients: Any) -> Shaped[Tensor, "..."]:
+    def __call__(self, coefficients: Any) -> Shaped[Tensor, " ..."]:
         """Apply the map to `(*batch, *domain_shape)`, outside of any autocast region: integrals keep their precision.
 
         Raises
@@ -137,7 +137,7 @@ class LinearMap(ABC):
         return self.adjoint()
 
     def to(self, *_: Any, **__: Any) -> LinearMap:
-        """This map: it follows the device and dtype of what it is applied to."""
+        """The map itself: it follows the device and dtype of what it is applied to."""
         return self
 
     @property
@@ -206,7 +206,9 @@ class ReshapedMap(LinearMap):
     def __init__(self, inner: LinearMap, domain_shape: Sequence[int], codomain_shape: Sequence[int]) -> None:
         super().__init__(domain_shape, codomain_shape)
         if self.shape != inner.shape:
-            raise InputError(f"{inner!r} cannot be reshaped to {_listed(self.domain_shape)} -> {_listed(self.codomain_shape)}")
+            raise InputError(
+                f"{inner!r} cannot be reshaped to {_listed(self.domain_shape)} -> {_listed(self.codomain_shape)}"
+            )
         self.inner = inner
 
     def forward(self, x: Tensor) -> Tensor:
@@ -302,7 +304,7 @@ class StackedMap(LinearMap):
         return _combine([(1.0, part.transposed(y[..., i])) for i, part in enumerate(self.parts)])
 
     def _matrix(self) -> sp.csr_matrix:
-        rows, columns = self.parts[0].shape
+        rows = self.parts[0].shape[0]
         stacked = sp.vstack([part.matrix for part in self.parts], format="csr")
         order = np.arange(rows * len(self.parts)).reshape(len(self.parts), rows).T.reshape(-1)
         return sp.csr_matrix(stacked[order])

@@ -49,10 +49,11 @@ class NetCDFWriter:
             if dim not in self._sizes:
                 self._file.createDimension(dim, size)
                 self._sizes[dim] = size
-            elif self._sizes[dim] != size:
+            elif self._sizes[dim] not in (size, None):
                 raise InputError(f"dimension {dim!r} has length {self._sizes[dim]}, but {name!r} needs {size}")
         chunks = chunk_shape(shape, dtype.itemsize)
-        options = {"chunksizes": chunks} if None in shape else {}
+        grows = any(self._sizes[dim] is None for dim in dims)
+        options: dict[str, Any] = {"chunksizes": chunks} if grows else {}
         if not self._legacy:
             options["fill_value"] = False  # no fill value: every number stands for itself
         variable = self._guard(self._file.createVariable, name, dtype, tuple(dims), **options)

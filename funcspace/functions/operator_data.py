@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
 import torch
+import torch.utils._pytree
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -17,6 +19,7 @@ from funcspace.functions.lazy import LazyFunction
 from funcspace.functions.ragged import RaggedFunction
 from funcspace.functions.space import FunctionSpace
 from funcspace.geometry.domain import Domain
+from funcspace.geometry.grid_axis import Samples
 
 __all__ = ["OperatorData"]
 
@@ -49,11 +52,18 @@ class OperatorData(Dataset[dict[str, Tensor]]):
     def __post_init__(self) -> None:
         if not self.inputs and not self.outputs:
             raise InputError("OperatorData needs at least one function")
-        repeated = set(self.inputs) & set(self.outputs)
-        if repeated:
-            raise InputError(f"{sorted(repeated)[0]!r} is both an input and an output; give them different names")
+        groups = {"input": self.inputs, "output": self.outputs, "parameter": self.parameters}
+        for (one, a), (other, b) in combinations(groups.items(), 2):
+            repeated = sorted(set(a) & set(b))
+            if repeated:
+                raise InputError(f"{repeated[0]!r} is both an {one} and an {other}; give them different names")
         counts = {name: _count(name, column) for name, column in self._columns().items()}
-        counts |= {name: len(values) for name, values in self.parameters.items()}
+        for name, values in self.parameters.items():
+            if values.ndim != 1:
+                raise InputError(
+                    f"parameter {name!r} must have shape (samples,), one number each; got {tuple(values.shape)}"
+                )
+            counts[name] = len(values)
         if len(set(counts.values())) != 1:
             raise InputError(f"all functions and parameters must have as many samples; got {counts}")
         if next(iter(counts.values())) == 0:
@@ -98,19 +108,19 @@ class OperatorData(Dataset[dict[str, Tensor]]):
             basis = element.get(name) if isinstance(element, Mapping) else element
             return function_from_array(name, array, place, basis, (units or {}).get(name, ""))
 
-        for mapping in (domain, element):
-            if isinstance(mapping, Mapping):
-                missing = [name for name in (*inputs, *outputs) if name not in mapping]
-                if missing and mapping is domain:
-                    raise InputError(f"no domain was given for {missing[0]!r}")
+        names = [*inputs, *outputs]
+        for what, mapping in (("domain", domain), ("element", element), ("units", units)):
+            unknown = [name for name in mapping if name not in names] if isinstance(mapping, Mapping) else []
+            if unknown:
+                raise InputError(f"{what} names {unknown[0]!r}, but the functions are {names}")
+        missing = [name for name in names if name not in domain] if isinstance(domain, Mapping) else []
+        if missing:
+            raise InputError(f"no domain was given for {missing[0]!r}")
         return cls(
             {name: column(name, array) for name, array in inputs.items()},
             {name: column(name, array) for name, array in outputs.items()},
             {name: torch.as_tensor(np.asarray(values)) for name, values in (parameters or {}).items()},
-            {
-                part: dict(value) if isinstance(value, Mapping) else {"type": "dirichlet", "value": float(value)}
-                for part, value in (boundary or {}).items()
-            },
+            {part: _boundary_entry(part, value) for part, value in (boundary or {}).items()},
             dict(attributes or {}),
         )
 
@@ -126,17 +136,38 @@ class OperatorData(Dataset[dict[str, Tensor]]):
             i = range(len(self))[int(index)]
             sample = {name: column[i].coefficients for name, column in self._columns().items()}
             return sample | {name: values[i] for name, values in self.parameters.items()}
-        rows = index if isinstance(index, slice) else np.arange(len(self))[np.asarray(index)]
+        # indices, so that negative strides and masks of NumPy serve tensors too
+        chosen = np.arange(len(self))[index if isinstance(index, slice) else np.asarray(index)]
+        rows: Any = np.ascontiguousarray(chosen)
+        if rows.size == 0:
+            raise InputError(f"no samples are left: {index!r} picks none of {len(self)}")
+        if isinstance(index, slice) and (index.step is None or index.step > 0):
+            rows = index
         picked = rows if isinstance(rows, slice) else torch.from_numpy(rows)
-        return OperatorData(
+        return self._with(
             {name: _select(column, rows) for name, column in self.inputs.items()},
             {name: _select(column, rows) for name, column in self.outputs.items()},
             {name: values[picked] for name, values in self.parameters.items()},
-            self.boundary,
-            self.attributes,
         )
 
-    def split(self, *sizes: int | float, seed: int | None = None) -> tuple[OperatorData, ...]:
+    def _with(self, inputs: Any, outputs: Any, parameters: Any) -> OperatorData:
+        """Functions derived from those of these data, which were checked already."""
+        return _unchecked((inputs, outputs, parameters), (self.boundary, self.attributes))
+
+    def to(self, target: Any) -> OperatorData:
+        """Move what is in memory to a device, functions to a dtype too; what is lazy stays on disk."""
+
+        def moved(columns: Mapping[str, Column]) -> dict[str, Column]:
+            return {n: c if isinstance(c, LazyFunction) else c.to(target) for n, c in columns.items()}
+
+        parameters = (
+            self.parameters
+            if isinstance(target, torch.dtype)
+            else {n: v.to(target) for n, v in self.parameters.items()}
+        )
+        return self._with(moved(self.inputs), moved(self.outputs), parameters)
+
+    def split(self, *sizes: Any, seed: int | None = None) -> tuple[OperatorData, ...]:
         """Cut into consecutive parts of the given sizes (counts, or fractions below 1) and the rest.
 
         Parameters
@@ -148,16 +179,17 @@ class OperatorData(Dataset[dict[str, Tensor]]):
         InputError
             When the sizes are not positive or leave nothing for the last part.
         """
-        counts = [round(size * len(self)) if isinstance(size, float) and size < 1 else int(size) for size in sizes]
+        counts = [_part_size(size, len(self)) for size in sizes]
         if not counts or min(counts) < 1 or sum(counts) >= len(self):
             raise InputError(
-                f"split sizes {sizes} must be positive and leave at least one of the {len(self)} samples for the rest"
+                f"split sizes {sizes} must be positive and leave at least one of the {len(self)} samples for the rest, "
+                f"which is the last part; they stand for {counts}"
             )
         order = np.arange(len(self)) if seed is None else np.random.default_rng(seed).permutation(len(self))
         edges = np.cumsum([0, *counts, len(self) - sum(counts)])
         if seed is None:
-            return tuple(self[int(a) : int(b)] for a, b in zip(edges[:-1], edges[1:], strict=True))
-        return tuple(self[order[a:b]] for a, b in zip(edges[:-1], edges[1:], strict=True))
+            return tuple(self[int(a) : int(b)] for a, b in pairwise(edges))
+        return tuple(self[order[a:b]] for a, b in pairwise(edges))
 
     def in_memory(self) -> OperatorData:
         """The same data with everything that is lazy read into memory."""
@@ -188,6 +220,70 @@ class OperatorData(Dataset[dict[str, Tensor]]):
 
         return load_data(path, lazy=lazy)
 
+    @classmethod
+    def read(
+        cls,
+        path: Any,
+        *,
+        inputs: Sequence[str] | None = None,
+        outputs: Sequence[str] | None = None,
+        parameters: Sequence[str] | None = None,
+        domain: Domain | None = None,
+        element: str | None = None,
+        task: Literal["step", "trajectory"] | None = None,
+        stride: int | None = None,
+        instants: Any = None,
+        periodic: Sequence[str] | None = None,
+        samples: Samples | None = None,
+        lazy: bool | None = None,
+    ) -> OperatorData:
+        """Read a file of any known layout: The Well, PDEBench, GAOT, NumPy, MATLAB, xarray; see `readers.read_data`."""
+        from funcspace.functions.readers import read_data
+
+        return read_data(
+            path,
+            inputs=inputs,
+            outputs=outputs,
+            parameters=parameters,
+            domain=domain,
+            element=element,
+            task=task,
+            stride=stride,
+            instants=instants,
+            periodic=periodic,
+            samples=samples,
+            lazy=lazy,
+        )
+
+    @classmethod
+    def from_xarray(
+        cls,
+        dataset: Any,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        *,
+        parameters: Sequence[str] = (),
+        element: str | None = None,
+        periodic: Iterable[str] = (),
+        samples: Samples = "vertices",
+        sample_dim: str | None = None,
+        lazy: bool = False,
+    ) -> OperatorData:
+        """Samples from variables of an xarray Dataset; see `readers.read_xarray`."""
+        from funcspace.functions.readers import read_xarray
+
+        return read_xarray(
+            dataset,
+            inputs,
+            outputs,
+            parameters=parameters,
+            element=element,
+            periodic=periodic,
+            samples=samples,
+            sample_dim=sample_dim,
+            lazy=lazy,
+        )
+
     def __repr__(self) -> str:
         lines = [f"OperatorData: {len(self):,} samples"]
         for kind, columns in (("inputs", self.inputs), ("outputs", self.outputs)):
@@ -207,9 +303,23 @@ class OperatorData(Dataset[dict[str, Tensor]]):
         return f"<div><b>OperatorData</b>, {len(self):,} samples<table>{rows}</table></div>"
 
 
+def _unchecked(columns: Any, rest: Any) -> OperatorData:
+    """Data whose parts have passed the checks of the constructor before."""
+    data = object.__new__(OperatorData)
+    names = ("inputs", "outputs", "parameters", "boundary", "attributes")
+    for name, value in zip(names, (*columns, *rest), strict=True):
+        object.__setattr__(data, name, value)
+    return data
+
+
 def function_from_array(name: str, array: Any, domain: Domain, element: str | None, units: str = "") -> Function:
     """A batch of functions from an array `(samples, *layout[, components])`, checked against the domain."""
-    values = array if isinstance(array, Tensor) else torch.as_tensor(np.asarray(array))
+    try:
+        values = array if isinstance(array, Tensor) else torch.as_tensor(np.asarray(array))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"array {name!r} must hold numbers, got {type(array).__name__}: {error}") from error
+    if values.ndim and len(values) == 0:
+        raise InputError(f"array {name!r} is empty: there are no samples")
     if not (values.is_floating_point() or values.is_complex()):
         values = values.to(torch.float64)
     scalar = FunctionSpace(domain, element)
@@ -225,6 +335,27 @@ def function_from_array(name: str, array: Any, domain: Domain, element: str | No
         f"array {name!r} must have shape (samples, {', '.join(map(str, scalar.layout))}[, components]) on {domain!r}; "
         f"got {tuple(values.shape)}"
     )
+
+
+def _part_size(size: Any, total: int) -> int:
+    """Samples of a part given by a count or by a fraction below 1."""
+    whole = isinstance(size, int | np.integer) and not isinstance(size, bool)
+    if whole or (isinstance(size, float) and size.is_integer()):
+        return int(size)
+    if isinstance(size, float) and 0 < size < 1:
+        return round(size * total)
+    raise InputError(f"the size of a part is a whole number, or a fraction between 0 and 1; got {size!r}")
+
+
+def _boundary_entry(part: str, value: Any) -> dict[str, Any]:
+    """A Dirichlet value for a number, else the mapping that was given."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if not isinstance(value, int | float | np.number) or not np.isfinite(value):
+        raise InputError(
+            f'boundary part {part!r} takes a finite number or a mapping with "type" and "value", got {value!r}'
+        )
+    return {"type": "dirichlet", "value": float(value)}
 
 
 def check_finite(column: Function | RaggedFunction, name: str) -> None:
@@ -271,3 +402,9 @@ def _select(column: Column, rows: slice | np.ndarray) -> Column:
     return column[rows]
 
 
+torch.utils._pytree.register_pytree_node(
+    OperatorData,
+    lambda data: ([dict(data.inputs), dict(data.outputs), dict(data.parameters)], (data.boundary, data.attributes)),
+    _unchecked,
+    serialized_type_name="funcspace.OperatorData",
+)

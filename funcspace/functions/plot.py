@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from funcspace.errors import InputError
 from funcspace.functions.function import Function
-from funcspace.functions.plot_axes import Style, add_colorbar, figure_size, make_axes, panels, set_title
+from funcspace.functions.plot_axes import Style, add_colorbar, figure_size, make_axes, panels, row_size, set_title
 from funcspace.functions.plot_comparison import plot_comparison
 from funcspace.functions.plot_history import plot_history
 from funcspace.functions.plot_mesh import plot_mesh
@@ -113,8 +114,8 @@ def plot(
 
         in_phase_space = is_times and trajectory_kind(chosen[0], kind) == "phase"
         ax = (draw_trajectory if in_phase_space else draw_curves)(ax, chosen, style)
-        whole = Quantity(function, chosen[0].component, part, chosen[0].member if len(chosen) == 1 else "")
-        set_title(ax, function.name if title is None and whole.component is None else title, whole)
+        shown = chosen[0] if len(chosen) == 1 else replace(chosen[0], member="")
+        set_title(ax, title, shown, name=function.name if shown.is_several else None)
         return ax
     return draw_field(ax, _only(chosen), style, title)
 
@@ -131,7 +132,7 @@ def draw_field(ax: Any, quantity: Quantity, style: Style, title: str | None) -> 
     solid = domain.dim == 3
     if domain.dim > 3:
         raise InputError(f"plot draws domains of dimension 1 to 3, or Times with one of these; got {domain!r}")
-    if quantity.component is not None or count == 1 or quantity.is_vector:
+    if not quantity.is_several or quantity.is_vector:
         wide = (5.6, 4.6) if solid else figure_size(domain)
         ax = make_axes(ax, solid=solid, size=wide)
         draw_quantity(ax, quantity, style)
@@ -139,8 +140,7 @@ def draw_field(ax: Any, quantity: Quantity, style: Style, title: str | None) -> 
         return ax
     if count > MOST_PANELS:
         raise InputError(f"choose a component: there are {count}, {', '.join(quantity.components)}")
-    width, height = (4.4, 4.2) if solid else figure_size(domain, width=4.2)
-    ax = make_axes(ax, size=(width * count, height))
+    ax = make_axes(ax, size=row_size(domain, count, panel=2.8, beside=1.1, solid=solid))
     for number, panel in enumerate(panels(ax, count, solid=solid, gap=0.4 / count)):
         draw_quantity(panel, quantity.picked(number), style)
         panel.set_title(quantity.components[number])

@@ -29,6 +29,7 @@ __all__ = [
     "make_axes",
     "panels",
     "pyplot",
+    "row_size",
     "tidy_lines",
 ]
 
@@ -92,6 +93,15 @@ def figure_size(domain: Domain, *, width: float = 5.2, bar: float = 1.1) -> tupl
     height = inner * ratio
     shrink = min(1.0, 5.0 / height)
     return inner * shrink + bar + 0.6, max(height * shrink, 0.8) + 0.8
+
+
+def row_size(
+    domain: Domain, count: int, *, panel: float, beside: float = 0.3, solid: bool = False
+) -> tuple[float, float]:
+    """A figure for a row of pictures of one domain, `beside` inches between them."""
+    low, high = domain.bounds[:, :2].tolist()
+    ratio = (high[1] - low[1]) / (high[0] - low[0]) if not solid and _one_scale(domain) else 0.9
+    return count * (panel + beside) + 1.3, min(panel * ratio, 6.0) + 1.0
 
 
 def colour_scale(values: NDArray[np.float64], style: Style, *, cyclic: bool = False) -> tuple[Any, float, float]:
@@ -179,7 +189,7 @@ def frame_space(ax: Any, domain: Domain) -> None:
     low, high = domain.bounds.numpy()
     for number, letter in enumerate("xyz"):
         getattr(ax, f"set_{letter}lim")(low[number], high[number])
-        getattr(ax, f"set_{letter}label")(axis_label(domain, number))
+        getattr(ax, f"set_{letter}label")(axis_label(domain, number), labelpad=7)
     lengths = high - low
     if len({domain.units.get(name, "") for name in domain.axis_names}) == 1:
         ax.set_box_aspect(np.maximum(lengths, lengths.max() / LONGEST_ASPECT))
@@ -205,11 +215,13 @@ def tidy_lines(ax: Axes) -> None:
 
 def add_colorbar(mappable: ScalarMappable, ax: Any, label: str) -> Any:
     """A labelled colour bar as high as the picture beside it."""
-    figure = ax.figure
-    inside = figure.get_layout_engine() is not None or ax.get_subplotspec() is None
-    if getattr(ax, "name", "") == "3d":
+    figure, solid = ax.figure, getattr(ax, "name", "") == "3d"
+    is_panel = ax.get_subplotspec() is None
+    if solid and is_panel:
+        bar = figure.colorbar(mappable, cax=ax.inset_axes((1.2, 0.2, 0.04, 0.6), projection="rectilinear"), label=label)
+    elif solid:
         bar = figure.colorbar(mappable, ax=ax, label=label, shrink=0.6, aspect=16, pad=0.1)
-    elif not inside:
+    elif not is_panel and figure.get_layout_engine() is None:
         bar = figure.colorbar(mappable, ax=ax, label=label)
     else:
         bar = figure.colorbar(mappable, cax=ax.inset_axes([1.03, 0.0, 0.045, 1.0]), label=label)
@@ -217,10 +229,10 @@ def add_colorbar(mappable: ScalarMappable, ax: Any, label: str) -> Any:
     return bar
 
 
-def set_title(ax: Axes, title: str | None, quantity: Quantity) -> None:
-    """The title given, or the quantity and its place in the batch."""
+def set_title(ax: Axes, title: str | None, quantity: Quantity, *, name: str | None = None) -> None:
+    """The title given, or the quantity (under `name`) and its place in the batch."""
     if title is None:
-        title = quantity.symbol + (f", sample {quantity.member}" if quantity.member else "")
+        title = (name or quantity.symbol) + (f", sample {quantity.member}" if quantity.member else "")
     if title:
         ax.set_title(title)
 

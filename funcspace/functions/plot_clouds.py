@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from funcspace.functions.plot_axes import Style, colour_scale, frame_plane, frame_space
-from funcspace.functions.plot_grids import draw_arrows
+from funcspace.functions.plot_grids import draw_arrows, thinned
 from funcspace.functions.plot_quantity import Quantity
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ __all__ = ["draw_cloud"]
 
 INK = 12_000.0
 MANY_POINTS = 10_000
-MOST_ARROWS = 600
+MOST_ARROWS = 16
 
 
 def draw_cloud(ax: Any, quantity: Quantity, style: Style) -> ScalarMappable:
@@ -41,8 +41,9 @@ def draw_cloud(ax: Any, quantity: Quantity, style: Style) -> ScalarMappable:
         return picture
     frame_plane(ax, cloud)
     if quantity.is_vector and style.arrows:
-        step = max(1, -(-len(points) // MOST_ARROWS))
-        spacing = float(np.prod(points.max(axis=0) - points.min(axis=0)) / len(points[::step])) ** 0.5
+        extent = points.max(axis=0) - points.min(axis=0)
+        spacing = float(max(extent.max() / MOST_ARROWS, (extent.prod() / len(points)) ** 0.5))
+        chosen = thinned(points, points.min(axis=0), spacing)
         vectors = quantity.parts(quantity.function.coefficients)
-        draw_arrows(ax, points[::step], vectors[::step], 1.4 * spacing, colour="black")
+        draw_arrows(ax, points[chosen], vectors[chosen], spacing, colour="black")
     return picture

@@ -9,7 +9,7 @@ import numpy as np
 
 from funcspace.errors import DomainError, InputError
 from funcspace.functions.function import Function
-from funcspace.functions.plot_axes import Style, colour_scale, figure_size, pyplot
+from funcspace.functions.plot_axes import Style, colour_scale, pyplot, row_size
 from funcspace.functions.plot_quantity import Quantity, quantities
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def plot_comparison(
     if len(given.components) > 1 and not given.is_vector:
         given = given.picked(0)
     size = float(error.function.norm("L2") / known.function.norm("L2").clamp_min(1e-300))
-    heads = [*titles[:3], f"{titles[3]}, {100 * size:.2g} % in $L^2$"]
+    heads = [*titles[:3], f"{titles[3]} ({100 * size:.2g} % in $L^2$)"]
     return _draw([given, known, told, error], heads, mesh)
 
 
@@ -109,12 +109,11 @@ def _draw(chosen: list[Quantity], titles: list[str], mesh: bool) -> Figure:
     from funcspace.functions.plot import draw_quantity
 
     solid = domain.dim == 3
-    width, height = (3.6, 3.2) if solid else figure_size(domain, width=3.6)
     figure, axes = plt.subplots(
         1,
         4,
-        figsize=(4 * width, height),
-        layout="constrained",
+        figsize=row_size(domain, 4, panel=2.4, beside=0.9, solid=solid),
+        layout="compressed",
         subplot_kw={"projection": "3d"} if solid else {},
     )
     shared = _shared_style(chosen[1], chosen[2], mesh)

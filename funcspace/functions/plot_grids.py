@@ -16,12 +16,12 @@ from funcspace.geometry.grid_axis import GridAxis
 if TYPE_CHECKING:
     from matplotlib.cm import ScalarMappable
 
-__all__ = ["axis_edges", "closed", "draw_grid_plane", "draw_grid_slices"]
+__all__ = ["axis_edges", "closed", "draw_arrows", "draw_grid_plane", "draw_grid_slices", "thinned"]
 
 FLOATS = NDArray[np.float64]
 # A cubic or Fourier function with fewer samples along an axis is drawn from this many.
 SMOOTH_SAMPLES = 96
-MOST_ARROWS = 20
+MOST_ARROWS = 16
 MOST_SLICE_CELLS = 48
 MANY_SAMPLES = 20_000
 
@@ -86,8 +86,18 @@ def draw_arrows(ax: Any, where: FLOATS, vectors: FLOATS, spacing: float, colour:
         return
     ax.quiver(
         *where.T, *vectors.T, angles="xy", scale_units="xy", scale=longest / (1.15 * spacing), pivot="mid",
-        color=colour, edgecolor="black", linewidth=0.25, width=0.0045, headwidth=3.6, headlength=4.2, headaxislength=3.8,
+        color=colour, edgecolor="black", linewidth=0.25, width=0.0045,
+        headwidth=3.6, headlength=4.2, headaxislength=3.8,
     )  # fmt: skip
+
+
+def thinned(where: FLOATS, low: FLOATS, spacing: float) -> NDArray[np.int64]:
+    """Numbers of points (n, 2) of which each box of a lattice has at most one, that nearest to its middle."""
+    box = np.floor((where - low) / spacing)
+    off_centre = ((where - low - (box + 0.5) * spacing) ** 2).sum(axis=1)
+    order = np.lexsort((off_centre, box[:, 1], box[:, 0]))
+    new = np.append(True, (np.diff(box[order], axis=0) != 0).any(axis=1))
+    return np.sort(order[new])
 
 
 def _grid_lines(ax: Any, quantity: Quantity) -> None:

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_history", "read_history"]
 
+LABELS = {
+    "loss": "training loss",
+    "rel_l2": "validation, relative $L^2$",
+    "rel_h1": "validation, relative $H^1$",
+}
 # What a record holds beside losses and metrics.
 BOOKKEEPING = ("epoch", "step", "seconds", "learning_rate")
 
@@ -73,7 +78,7 @@ def plot_history(
     positive = True
     for key in wanted:
         x, y = _series(rows, over, key)
-        ax.plot(x, y, linewidth=1.5, label=key.replace("_", " "), marker="o" if len(x) == 1 else None)
+        ax.plot(x, y, linewidth=1.5, label=LABELS.get(key, key.replace("_", " ")), marker="o" if len(x) == 1 else None)
         positive &= bool((y > 0).all())
     ax.set_yscale("log" if positive else "linear")
     ax.legend(frameon=False)

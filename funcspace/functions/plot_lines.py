@@ -39,7 +39,7 @@ def draw_curves(ax: Any, chosen: Sequence[Quantity], style: Style) -> Axes:
     ax = make_axes(ax, size=(5.6, 3.4))
     first = chosen[0]
     names = first.components
-    separate = len(names) > 1 and first.component is None
+    separate = first.is_several
     curves = [q.picked(i) for q in chosen for i in range(len(names))] if separate else list(chosen)
     overlaid = len(chosen) > 1
     for number, curve in enumerate(curves):

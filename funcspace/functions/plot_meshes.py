@@ -19,7 +19,7 @@ from funcspace.functions.plot_cells import (
     pieces_per_edge,
     values_in_cells,
 )
-from funcspace.functions.plot_grids import draw_arrows
+from funcspace.functions.plot_grids import draw_arrows, thinned
 from funcspace.functions.plot_quantity import Quantity
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ FLOATS = NDArray[np.float64]
 MOST_TRIANGLES = 400_000
 MOST_SURFACE_TRIANGLES = 16_000
 MANY_TRIANGLES = 10_000
-MOST_ARROWS = 22
+MOST_ARROWS = 18
 # Width of the frame around a facet, relative to the extent of the mesh.
-FRAME_WIDTH = 0.0011
+FRAME_WIDTH = 0.0015
 
 
 def draw_mesh_plane(ax: Any, quantity: Quantity, style: Style) -> ScalarMappable:
@@ -103,11 +103,7 @@ def _cell_arrows(ax: Any, quantity: Quantity) -> None:
     where = mesh._map(cells, np.tile(centre, (mesh.n_cells, 1)))
     low, high = mesh.bounds.numpy()
     spacing = float(max((high - low).max() / MOST_ARROWS, np.sqrt(float(mesh.volumes.mean()))))
-    box = np.floor((where - low) / spacing)
-    off_centre = ((where - low - (box + 0.5) * spacing) ** 2).sum(axis=1)
-    order = np.lexsort((off_centre, box[:, 1], box[:, 0]))
-    new = np.append(True, (np.diff(box[order], axis=0) != 0).any(axis=1))
-    chosen = np.sort(order[new])
+    chosen = thinned(where, low, spacing)
     vectors = values_in_cells(quantity, chosen, np.tile(centre, (len(chosen), 1)), vectors=True)
     draw_arrows(ax, where[chosen], vectors, spacing)
 
@@ -161,7 +157,7 @@ class Surface:
         from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
         painted = np.where(self.frame[:, None], [0.1, 0.1, 0.1, 1.0], colours)
-        widths = np.where(self.frame, 0.1, 0.3)
+        widths = np.where(self.frame, 0.1, 0.2)
         picture = Poly3DCollection(self.triangles, facecolors=painted, edgecolors=painted, linewidths=widths)
         ax.add_collection3d(picture)
         return picture

@@ -15,9 +15,9 @@ from funcspace.functions.plot_axes import (
     add_colorbar,
     axis_label,
     colour_scale,
-    figure_size,
     make_axes,
     panels,
+    row_size,
     set_title,
 )
 from funcspace.functions.plot_grids import MANY_SAMPLES, axis_edges, closed
@@ -84,7 +84,7 @@ def _clock(times: Any, instant: int) -> str:
 def _draw_images(ax: Any, history: Quantity, times: Any, style: Style, title: str | None) -> Axes:
     """An image over time (to the right) and space (upwards), one for each component."""
     count = len(history.components)
-    if history.component is not None or count == 1:
+    if not history.is_several:
         ax = make_axes(ax, size=(6.0, 3.2))
         _draw_image(ax, history, times, style)
     else:
@@ -143,7 +143,7 @@ def _draw_snapshots(ax: Any, history: Quantity, times: Any, style: Style, title:
     from funcspace.functions.plot import draw_quantity
 
     names = history.components
-    if history.component is None and len(names) > 1 and not history.is_vector:
+    if history.is_several and not history.is_vector:
         raise InputError(f"snapshots show one number: choose component=..., one of {', '.join(names)}")
     chosen = np.unique(np.linspace(0, times.count - 1, min(MOST_SNAPSHOTS, times.count)).round().astype(int))
     snapshots = [history.of(history.function[int(i)]) for i in chosen]
@@ -152,18 +152,20 @@ def _draw_snapshots(ax: Any, history: Quantity, times: Any, style: Style, title:
     )
     settled = style.fixed(low, high, cmap)
     solid = history.function.domain.dim == 3
-    width, height = (3.0, 3.0) if solid else figure_size(history.function.domain, width=3.0, bar=0.2)
-    ax = make_axes(ax, size=(width * len(chosen) + 0.6, height))
+    ax = make_axes(ax, size=row_size(history.function.domain, len(chosen), panel=2.3, beside=0.14, solid=solid))
     row = panels(ax, len(chosen), solid=solid, gap=0.06)
     for number, (panel, snapshot, instant) in enumerate(zip(row, snapshots, chosen, strict=True)):
         last = number == len(chosen) - 1
         mappable = draw_quantity(panel, snapshot, settled, bar=False)
-        panel.set_title(_clock(times, int(instant)), fontsize="medium")
-        if number and not solid:
+        name = "" if number or title is not None else f"{history.symbol}, "
+        panel.set_title(name + _clock(times, int(instant)), fontsize="medium")
+        if solid:
+            panel.tick_params(labelsize="x-small", pad=-1)
+        elif number:
             panel.set_ylabel("")
             panel.tick_params(labelleft=False)
         if last and style.colorbar:
             add_colorbar(mappable, panel, history.label)
-    if title or title is None:
-        ax.set_title(title or history.symbol, pad=24)
+    if title:
+        ax.set_title(title, pad=24)
     return ax

@@ -50,6 +50,11 @@ class Quantity:
         return self.component is None and len(self.components) == self.function.domain.dim > 1
 
     @property
+    def is_several(self) -> bool:
+        """Whether the values have several components of which none was picked."""
+        return self.component is None and len(self.components) > 1
+
+    @property
     def is_angle(self) -> bool:
         """Whether the quantity is the phase of complex values."""
         return self.part == "phase" and self.function.coefficients.is_complex()
@@ -157,10 +162,8 @@ def quantities(
             raise InputError(f"{function.name!r} is a single function, so index must be 0; got {index!r}")
         return [Quantity(function, number, part)]
     flat = function.coefficients.reshape(-1, *function.space.coefficient_shape)
-    if index is None:
-        chosen = range(min(len(flat), MOST_OVERLAID))
-    else:
-        chosen = [_flat_index(batch, index, function.name)]
+    first = range(min(len(flat), MOST_OVERLAID))
+    chosen = first if index is None else [_flat_index(batch, index, function.name)]
     places = [tuple(int(i) for i in np.unravel_index(i, batch)) for i in chosen]
     members = ["" if math.prod(batch) == 1 else ", ".join(map(str, place)) for place in places]
     return [

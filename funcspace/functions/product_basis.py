@@ -26,7 +26,7 @@ __all__ = ["ProductBasis"]
 
 
 class ProductBasis:
-    r"""Products :math:`\tau_i(t)\, \phi_j(x)`: coefficients (time, dofs in space), gradients :math:`(\partial_t, \nabla)`.
+    r"""Products :math:`\tau_i(t)\, \phi_j(x)`: coefficients (time, dofs), gradients :math:`(\partial_t, \nabla)`.
 
     Mass is :math:`M_t \otimes M_x`, stiffness :math:`K_t \otimes M_x + M_t \otimes K_x`.
 
@@ -83,9 +83,7 @@ class ProductBasis:
         if not derivative:
             return self._unfolded(tensor_rows(lines, columns, [0] * len(lines)))
         orders = [[int(i == j) for j in range(len(lines))] for i in range(len(lines))]
-        return JoinedMap(
-            [self._unfolded(tensor_rows(lines, columns, order), (len(points), 1)) for order in orders]
-        )
+        return JoinedMap([self._unfolded(tensor_rows(lines, columns, order), (len(points), 1)) for order in orders])
 
     def _unfolded(self, rows: LinearMap, codomain: Sequence[int] | None = None) -> LinearMap:
         return ReshapedMap(rows, self.dof_shape, rows.codomain_shape if codomain is None else codomain)
@@ -102,9 +100,7 @@ class ProductBasis:
         in_space = self._rows(self.time.lines[0].local(instants), slopes)
         return JoinedMap([in_time, in_space]), far
 
-    def _rows(
-        self, time: sp.csr_matrix, space: LinearMap, codomain: Sequence[int] | None = None
-    ) -> LinearMap:
+    def _rows(self, time: sp.csr_matrix, space: LinearMap, codomain: Sequence[int] | None = None) -> LinearMap:
         repeats = math.prod(space.codomain_shape[1:])
         spread = time if repeats == 1 else sp.csr_matrix(time[np.repeat(np.arange(time.shape[0]), repeats)])
         rows = SparseMap(
@@ -148,9 +144,7 @@ class ProductBasis:
             in_time = self._product(line.matrix(instants, 1), rule.values, (count, *intrinsic, 1))
             shape = (count, *rule.gradients.codomain_shape[1:])
             gradients = JoinedMap([in_time, self._product(line.matrix(instants), rule.gradients, shape)])
-        return Quadrature(
-            points, torch.outer(torch.from_numpy(weights), rule.weights).reshape(-1), values, gradients
-        )
+        return Quadrature(points, torch.outer(torch.from_numpy(weights), rule.weights).reshape(-1), values, gradients)
 
     def boundary_dofs(self, part: str) -> Int[Tensor, " k"]:
         """Dofs at the first ("start") or last ("end") instant, or on a part of space at all times."""
@@ -183,7 +177,7 @@ class ProductBasis:
 
 
 class JoinedMap(LinearMap):
-    """Maps side by side along the last axis of the codomain: a space-time gradient from that in time and that in space."""
+    """Maps side by side along the last axis of the codomain: a gradient from that in time and that in space."""
 
     def __init__(self, parts: Sequence[LinearMap]) -> None:
         self.parts = tuple(parts)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.utils._pytree
 from jaxtyping import Int, Shaped
 from torch import Tensor
 
@@ -30,10 +31,29 @@ class RaggedFunction:
     """
 
     spaces: tuple[FunctionSpace, ...]
-    coefficients: Shaped[Tensor, "..."]
+    coefficients: Shaped[Tensor, " ..."]
     ptr: Int[Tensor, " m"]
     name: str = "u"
     units: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.coefficients, Tensor):
+            return  # pytree transformations put placeholders here
+        if not self.spaces:
+            raise InputError("a ragged batch needs at least one function")
+        shape = self.spaces[0].component_shape
+        rank = self.coefficients.ndim - len(shape)
+        if rank < 1 or tuple(self.coefficients.shape[rank:]) != shape:
+            raise InputError(
+                f"packed coefficients of {self.name!r} must have shape (total dofs, {', '.join(map(str, shape))}), "
+                f"got {tuple(self.coefficients.shape)}"
+            )
+        sizes = [space.n_dofs for space in self.spaces]
+        if self.ptr.tolist() != np.cumsum([0, *sizes]).tolist() or len(self.coefficients) != sum(sizes):
+            raise InputError(
+                f"offsets {self.ptr.tolist()[:5]}... and {len(self.coefficients)} packed dofs do not fit spaces of "
+                f"{sizes[:4]}... dofs, {sum(sizes)} in all"
+            )
 
     @classmethod
     def pack(cls, functions: Sequence[Function]) -> RaggedFunction:
@@ -50,10 +70,10 @@ class RaggedFunction:
         for i, f in enumerate(functions):
             if f.batch_shape or len(f.space.dof_shape) != 1:
                 raise InputError(f"function {i} of a ragged batch must be single, with one dof axis; got {f!r}")
-            if f.space.component_shape != first.space.component_shape:
+            if f.space.value_shape != first.space.value_shape:
                 raise InputError(
                     f"functions of a ragged batch must have one value shape; function {i} has "
-                    f"{f.space.component_shape}, function 0 has {first.space.component_shape}"
+                    f"{f.space.value_shape}, function 0 has {first.space.value_shape}"
                 )
         sizes = torch.tensor([f.space.n_dofs for f in functions])
         ptr = torch.cat([torch.zeros(1, dtype=torch.int64), sizes.cumsum(0)])
@@ -97,3 +117,13 @@ class RaggedFunction:
             f"RaggedFunction {self.name!r}: {len(self)} functions, {self.spaces[0].element} with "
             f"{int(sizes.min()):,} to {int(sizes.max()):,} dofs"
         )
+
+
+torch.utils._pytree.register_pytree_node(
+    RaggedFunction,
+    lambda f: ([f.coefficients], (f.spaces, tuple(f.ptr.tolist()), f.name, f.units)),
+    lambda children, context: RaggedFunction(
+        context[0], next(iter(children)), torch.tensor(context[1]), context[2], context[3]
+    ),
+    serialized_type_name="funcspace.RaggedFunction",
+)

@@ -113,7 +113,9 @@ class SchemaReader:
 
     def _is_split(self, name: str) -> bool:
         variable = self._variable(name)
-        return str(variable.attrs.get("fs_dtype", "")).startswith("complex") and np.dtype(variable.data.dtype).kind == "f"
+        return (
+            str(variable.attrs.get("fs_dtype", "")).startswith("complex") and np.dtype(variable.data.dtype).kind == "f"
+        )
 
     def is_whole(self, name: str) -> bool:
         """Whether a function is on all of its domain: false for part of an xarray data set that was cut."""
@@ -123,7 +125,9 @@ class SchemaReader:
         """The type that the coefficients had."""
         kind = getattr(torch, str(self._variable(name).attrs.get("fs_dtype")), None)
         if not isinstance(kind, torch.dtype):
-            raise FileError(f"{self.source}: {name!r} has the unknown type {self._variable(name).attrs.get('fs_dtype')!r}")
+            raise FileError(
+                f"{self.source}: {name!r} has the unknown type {self._variable(name).attrs.get('fs_dtype')!r}"
+            )
         return kind
 
     def tensor(self, name: str, order: tuple[int, ...] | None = None) -> Tensor:

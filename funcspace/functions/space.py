@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,10 +14,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from funcspace.errors import DomainError, InputError
-from funcspace.functions.basis import Basis, Outside, Quadrature, make_basis
-from funcspace.functions.linear_map import LinearMap, valuewise
-from funcspace.functions.sparse_map import SolveMap, SparseMap
-from funcspace.geometry.domain import Domain, as_points, content_fingerprint
+from funcspace.functions.basis import Basis, Outside, Quadrature, make_basis, projection_between
+from funcspace.functions.linear_map import LinearMap, ReshapedMap, valuewise
+from funcspace.functions.sparse_map import SparseMap
+from funcspace.geometry.domain import as_points, content_fingerprint
 
 if TYPE_CHECKING:
     from funcspace.functions.function import Function
@@ -36,7 +37,7 @@ class FunctionSpace:
     Grid          "linear" (default), "cubic", "fourier", "constant" (cell means)
     Mesh          "P0", "P1", "P2" on simplices, "P0", "Q1", "Q2" on quadrilaterals and
                   hexahedra, "RT" and "N1curl"; default "P1" or "Q1"
-    Times         "linear" (default), "cubic" (cubic Hermite)
+    Times         "linear" (default), "cubic" (cubic Hermite with the slopes of the spline)
     PointCloud    "least_squares" (default), "nearest": declared approximate between the points
     Times * D     "linear * P1" and the like; default: the defaults of the factors
     ============  ====================================================================
@@ -65,19 +66,19 @@ class FunctionSpace:
 
     def __init__(
         self,
-        domain: Domain,
+        domain: Any,
         element: str | Sequence[str] | None = None,
         *,
         components: Sequence[str] | str | None = None,
         value_shape: Sequence[int] | None = None,
     ) -> None:
-        if not isinstance(domain, Domain):
+        # the members of the protocol are looked up on the type: some of them are costly to compute
+        if not all(hasattr(type(domain), name) for name in ("points", "measure", "boundary", "fingerprint")):
             raise InputError(f"a FunctionSpace lives on a domain such as a Grid or a Mesh, got {type(domain).__name__}")
         self.domain = domain
         self.basis: Basis = make_basis(domain, element)
         self.component_shape, self.components = _components(components, value_shape, self.basis.intrinsic_shape)
         self._evaluations: OrderedDict[tuple[Any, ...], LinearMap] = OrderedDict()
-        self._solvers: dict[str, LinearMap] = {}
 
     @property
     def element(self) -> str:
@@ -186,13 +187,13 @@ class FunctionSpace:
             )
         if self.basis.nodal and not source.space.basis.intrinsic_shape:
             return source.space.prolongation(self, outside=outside)(source.coefficients)
-        points = self.dof_points if self.basis.nodal else self.basis.quadrature().points
+        rule = None if self.basis.nodal else self.basis.quadrature()
+        points = self.dof_points if rule is None else rule.points
         assert points is not None
         values = source.space.evaluation(points, outside=outside)(source.coefficients)
-        if self.basis.nodal:
-            return values.reshape(*values.shape[: source.coefficients.ndim - len(source.space.coefficient_shape)],
-                                  *self.coefficient_shape)
-        return self._project_values(values, self.basis.quadrature())
+        if rule is None:
+            return values.reshape(*source.batch_shape, *self.coefficient_shape)
+        return self._project_values(values, rule)
 
     def _project_values(self, values: Tensor, rule: Quadrature) -> Tensor:
         """L2 projection of values `(*batch, q, *value)` at quadrature points."""
@@ -218,20 +219,26 @@ class FunctionSpace:
             gradients = valuewise(gradients, self.component_shape, trailing=len(gradients.codomain_shape) - 1)
         return Quadrature(rule.points, rule.weights, valuewise_quadrature(rule, self.component_shape), gradients)
 
-    @property
+    @cached_property
     def _mass_inverse(self) -> LinearMap:
-        if "mass" not in self._solvers:
-            scalar = self.basis.mass()
-            self._solvers["mass"] = valuewise(SolveMap(scalar.matrix, scalar.domain_shape), self.component_shape)
-        return self._solvers["mass"]
+        return valuewise(self.basis.mass().inverse(), self.component_shape)
+
+    @cached_property
+    def integrals(self) -> Float[Tensor, "*dofs"]:
+        """Integrals of the functions of a nodal basis, which add up to one everywhere; shape `dof_shape`."""
+        return self.basis.mass()(torch.ones(self.dof_shape, dtype=torch.float64))
 
     def projection(self, other: FunctionSpace) -> LinearMap:
         r"""The L2 projection from `other` into this space, :math:`M^{-1} B` with :math:`B_{ij} = \int \phi_i \psi_j`.
 
-        Integrals use the rule of the space with more dofs, which is exact where that space refines the other.
+        Spaces on grids over one box (and on products with them) are projected axis by axis, exactly. Otherwise integrals
+        use the rule of the space with more dofs, which is exact where that space refines the other.
         """
         if other.value_shape != self.value_shape:
             raise DomainError(f"cannot project values of shape {other.value_shape} onto values of {self.value_shape}")
+        if other.component_shape == self.component_shape:
+            return valuewise(projection_between(self.basis, other.basis), self.component_shape)
+        # vector elements and vectors of scalar elements meet in their values
         finer = self if self.n_dofs >= other.n_dofs else other
         rule = finer.quadrature(self.basis.degree + other.basis.degree)
         to_self = rule.values if finer is self else self.evaluation(rule.points, outside="nearest")
@@ -267,9 +274,9 @@ class FunctionSpace:
             return valuewise(structured, self.component_shape)
         assert finer.dof_points is not None
         scalar = self.basis.evaluation(finer.dof_points, False, outside)
-        if finer.dof_shape != scalar.codomain_shape[:1]:
-            scalar = SparseMap(scalar.matrix, self.dof_shape, finer.dof_shape)
-        return valuewise(scalar, self.component_shape)
+        if self.basis.intrinsic_shape or finer.dof_shape == scalar.codomain_shape:
+            return valuewise(scalar, self.component_shape, trailing=len(self.basis.intrinsic_shape))
+        return valuewise(ReshapedMap(scalar, self.dof_shape, finer.dof_shape), self.component_shape)
 
     def restriction(self, coarser: FunctionSpace, kind: Restriction = "l2") -> LinearMap:
         r"""The map into a coarser space.
@@ -291,6 +298,10 @@ class FunctionSpace:
     def with_components(self, *components: str) -> FunctionSpace:
         """The same basis with other component names."""
         return FunctionSpace(self.domain, self.basis.name, components=components)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and other processes build their own maps."""
+        return _rebuilt, (self.domain, self.element, self.components, self.value_shape)
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -314,6 +325,10 @@ class FunctionSpace:
         )
 
 
+def _rebuilt(domain: Any, element: str, components: Any, value_shape: Any) -> FunctionSpace:
+    return FunctionSpace(domain, element, components=components, value_shape=value_shape)
+
+
 def sample(source: Any, points: Tensor, value_shape: tuple[int, ...]) -> Float[Tensor, "n ..."]:
     """Values of a number, a constant value or a callable at points, as float64 (or complex) of shape (n, *value_shape).
 
@@ -323,8 +338,13 @@ def sample(source: Any, points: Tensor, value_shape: tuple[int, ...]) -> Float[T
         When the result has another shape or is not finite.
     """
     count = len(points)
-    raw = source(points) if isinstance(source, Callable) else source
-    values = raw if isinstance(raw, Tensor) else torch.as_tensor(np.asarray(raw))
+    raw = source(points) if callable(source) else source
+    try:
+        values = raw if isinstance(raw, Tensor) else torch.as_tensor(np.asarray(raw))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"a function is given by a number, a value or a callable of the points, got {raw!r}"
+        ) from error
     if not values.is_complex():
         values = values.to(torch.float64)
     values = values.to("cpu")
@@ -336,13 +356,13 @@ def sample(source: Any, points: Tensor, value_shape: tuple[int, ...]) -> Float[T
     elif values.ndim == 0 or tuple(values.shape) == value_shape:
         values = values.expand(full).clone()
     else:
-        raise InputError(
-            f"values must have shape {full} (points, *value) or {value_shape}, got {tuple(values.shape)}"
-        )
+        raise InputError(f"values must have shape {full} (points, *value) or {value_shape}, got {tuple(values.shape)}")
     finite = torch.isfinite(values.reshape(count, -1)).all(dim=1)
     if not bool(finite.all()):
         first = int(torch.nonzero(~finite)[0])
-        raise InputError(f"values must be finite; at point {first}, {points[first].tolist()}, got {values[first].tolist()}")
+        raise InputError(
+            f"values must be finite; at point {first}, {points[first].tolist()}, got {values[first].tolist()}"
+        )
     return values
 
 
@@ -372,13 +392,15 @@ def _components(
     shape = tuple(int(n) for n in value_shape)
     if intrinsic:
         if shape[len(shape) - len(intrinsic) :] != intrinsic:
-            raise InputError(f"this element has vector values of shape {intrinsic}; value_shape {shape} does not end so")
+            raise InputError(
+                f"this element has vector values of shape {intrinsic}; value_shape {shape} does not end so"
+            )
         shape = shape[: len(shape) - len(intrinsic)]
     count = math.prod(shape)
     if names is None:
         names = ("u",) if count == 1 else tuple(f"u{i}" for i in range(count))
     if len(names) != count:
-        raise InputError(f"value_shape {tuple(value_shape)} has {count} components, but {len(names)} names came: {names}")
+        raise InputError(
+            f"value_shape {tuple(value_shape)} has {count} components, but {len(names)} names came: {names}"
+        )
     return shape, names
-
-

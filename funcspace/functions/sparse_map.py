@@ -92,7 +92,7 @@ class SparseMap(LinearMap):
 
 
 class _Product(torch.autograd.Function):
-    """A linear map of flat vectors whose derivative is its adjoint; differentiable any number of times, and under vmap."""
+    """A linear map of flat vectors whose derivative is its adjoint: differentiable at will, and under vmap."""
 
     @staticmethod
     def forward(x: Tensor, owner: Any, transpose: bool) -> Tensor:
@@ -111,7 +111,8 @@ class _Product(torch.autograd.Function):
         return _Product.apply(tangents[0], ctx.owner, ctx.transpose)
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, x: Tensor, owner: Any, transpose: bool) -> tuple[Tensor, int]:
+    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
+        x, owner, transpose = args
         spread = x.movedim(in_dims[0], 0)
         y = _Product.apply(spread.reshape(-1, spread.shape[-1]), owner, transpose)
         return y.reshape(*spread.shape[:2], y.shape[-1]), 0

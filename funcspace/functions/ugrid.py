@@ -80,9 +80,10 @@ def add_mesh(
 
 def mesh_dims(
     writer: SchemaWriter, key: str, layout: dict[str, Any], element: str, space: FunctionSpace
-) -> tuple[list[str], dict[str, Any]]:
-    """The dimension of an element's dofs (the nodes for P1 and Q1, the cells for P0, one of its own for all others),
-    attributes for UGRID readers, and the coordinate variables along it.
+) -> tuple[list[str], dict[str, Any], list[str]]:
+    """The dimension of an element's dofs, attributes for UGRID readers, and the coordinate variables along it.
+
+    P1 and Q1 are on the nodes, P0 on the cells, all others on a dimension of their own.
     """
     mesh: Any = space.domain
     cell = CELLS[mesh.dim][0]
@@ -119,4 +120,3 @@ def nodal_copy(function: Function) -> np.ndarray | None:
     values = function.values.detach().cpu()
     axis = values.ndim - len(space.component_shape) - 1
     return values.index_select(axis, torch.arange(len(mesh.points))).numpy()
-

@@ -34,9 +34,7 @@ def function_to_xarray(function: Function) -> xr.Dataset:
     writer = SchemaWriter(split_complex=False)
     writer.add_domain(function.domain)
     batch = [writer.unique("sample") for _ in function.batch_shape]
-    header = writer.header(
-        function.name, function.space, function.dtype, units=function.units, batch_dims=batch
-    )
+    header = writer.header(function.name, function.space, function.dtype, units=function.units, batch_dims=batch)
     writer.variables[header.variable] = Variable(header.dims, header.encode(function.coefficients), header.attrs)
     copy = nodal_copy(function)
     if copy is not None:
@@ -59,8 +57,7 @@ def _add_nodal_copy(writer: SchemaWriter, name: str, values: Any) -> None:
     variable = writer.variables[name]
     key = variable.attrs["mesh"]
     dims = tuple(
-        writer.variables[key].attrs["node_dimension"] if dim.startswith(f"{key}_dof_") else dim
-        for dim in variable.dims
+        writer.variables[key].attrs["node_dimension"] if dim.startswith(f"{key}_dof_") else dim for dim in variable.dims
     )
     attrs = {"mesh": key, "location": "node", "long_name": f"{name} at the nodes (a copy for viewing)"}
     if "units" in variable.attrs:
@@ -94,7 +91,7 @@ def function_from_xarray(dataset: Any, name: str | None = None) -> Function:
         if domain in reader.variables and reader.is_whole(key):
             return reader.function(key)
         kind = str(reader.variables[key].attrs.get("location", ""))
-        if kind or domain not in reader.variables and not domain.startswith(("grid", "times", "product")):
+        if kind or (domain not in reader.variables and not domain.startswith(("grid", "times", "product"))):
             raise DomainError(
                 f"{key!r} is part of a function on {domain!r} or came without it; pass the whole Dataset, not a "
                 "selection of its dofs or a single DataArray"

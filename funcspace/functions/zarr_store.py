@@ -68,7 +68,9 @@ class ZarrWriter:
         """Write the attributes of the group, and all metadata once more in one place, where xarray looks first."""
         self._group.attrs.put(dict(attrs))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Zarr 3 does not specify consolidated metadata yet, but all readers know it
+            warnings.simplefilter(
+                "ignore"
+            )  # Zarr 3 does not specify consolidated metadata yet, but all readers know it
             self._consolidate(self._group.store)
 
     def abandon(self) -> None:

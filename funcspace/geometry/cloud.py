@@ -145,13 +145,13 @@ class PointCloud:
 
 
 def estimated_measure(points: np.ndarray) -> np.ndarray:
-    """Measure of points (n, d), positive except where a triangulation leaves a point out, adding up to that of their hull.
+    """Measure of points (n, d), adding up to that of their convex hull.
 
-    In up to three dimensions each simplex of a Delaunay triangulation is shared by its corners, so that linear functions
-    are integrated exactly over the convex hull; in one dimension this is the trapezoidal rule. Elsewhere, and for points
-    on a line or plane, each point gets a share like the d-th power of the distance to its 2 d-th neighbour, of the volume
-    of the box around the points (directions without extent left out). Coincident points share equally. A single place has
-    measure 1.
+    In up to three dimensions each simplex of a Delaunay triangulation is shared by its corners, so that linear
+    functions are integrated exactly over the hull; in one dimension this is the trapezoidal rule. Elsewhere, and for
+    points on a line or plane, each point gets a share like the d-th power of the distance to its 2 d-th neighbour, of the
+    volume of the box around the points (directions without extent left out). Coincident points share equally. A single
+    place has measure 1.
     """
     places, back, copies = np.unique(points, axis=0, return_inverse=True, return_counts=True)
     back = back.reshape(-1)
@@ -207,7 +207,9 @@ def _checked_measure(measure: Any, count: int) -> Tensor:
         raise InputError(f"measure must have shape ({count},), one weight per point; got {tuple(values.shape)}")
     bad = torch.nonzero(~(torch.isfinite(values) & (values >= 0))).reshape(-1)
     if len(bad):
-        raise InputError(f"measure must be finite and not negative; that of point {int(bad[0])} is {float(values[bad[0]])}")
+        raise InputError(
+            f"measure must be finite and not negative; that of point {int(bad[0])} is {float(values[bad[0]])}"
+        )
     if float(values.sum()) == 0.0:
         raise InputError("measure is zero everywhere; leave it out to have it estimated")
     return values
@@ -222,7 +224,9 @@ def _checked_boundary(boundary: Mapping[str, Any], count: int) -> dict[str, Tens
         if array.size == 0:
             array = array.astype(np.int64).reshape(-1)
         if array.ndim != 1 or array.dtype.kind not in "iu":
-            raise InputError(f"boundary part {name!r} must be a vector of point indices, got {array.dtype} {array.shape}")
+            raise InputError(
+                f"boundary part {name!r} must be a vector of point indices, got {array.dtype} {array.shape}"
+            )
         bad = np.flatnonzero((array < 0) | (array >= count))
         if bad.size:
             raise InputError(f"boundary part {name!r} names point {array[bad[0]]}, but there are {count} points")

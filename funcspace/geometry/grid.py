@@ -71,6 +71,9 @@ class Grid:
     def from_axes(cls, axes: Iterable[GridAxis], units: Mapping[str, str] | None = None) -> Grid:
         """A grid from ready-made axes, all with the same kind of samples."""
         parts = tuple(axes)
+        names = [axis.name for axis in parts]
+        if not names or len(set(names)) != len(names):
+            raise InputError(f"a Grid needs axes with distinct names, got {names}")
         if len({axis.samples for axis in parts}) != 1:
             raise InputError("all axes of a Grid must hold the same kind of samples, vertices or cells")
         grid = cls.__new__(cls)
@@ -186,20 +189,11 @@ class Grid:
         return Grid(periodic=self.periodic, samples=self.samples, units=self._units, **axes)
 
     def refined(self, times: int = 1) -> Grid:
-        """Halve the spacing of each equispaced axis; the samples of a vertex grid stay samples."""
-        grid = self
+        """Halve the intervals or cells of each axis; the samples of a vertex grid stay samples."""
+        axes = self._axes
         for _ in range(times):
-            axes: dict[str, Any] = {}
-            for axis in grid._axes:
-                keeps_end = axis.samples == "vertices" and not axis.periodic
-                if axis.is_uniform:
-                    axes[axis.name] = (axis.start, axis.stop, 2 * axis.count - 1 if keeps_end else 2 * axis.count)
-                else:
-                    nodes = axis.coordinates
-                    fine = torch.sort(torch.cat([nodes, 0.5 * (nodes[1:] + nodes[:-1])])).values
-                    axes[axis.name] = fine.numpy()
-            grid = Grid(periodic=grid.periodic, samples=grid.samples, units=grid._units, **axes)
-        return grid
+            axes = tuple(axis.refined() for axis in axes)
+        return Grid.from_axes(axes, self._units)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Grid) and self.fingerprint == other.fingerprint

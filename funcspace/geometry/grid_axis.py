@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from funcspace.errors import DomainError, InputError
 
-__all__ = ["GridAxis"]
+__all__ = ["GridAxis", "is_equispaced"]
 
 Samples = Literal["vertices", "cells"]
 
@@ -47,8 +47,16 @@ class GridAxis:
         InputError
             When the axis is neither, is empty, is reversed, or is not finite.
         """
-        if isinstance(axis, tuple) and len(axis) == 3 and isinstance(axis[2], int | np.integer):
-            start, stop, count = float(axis[0]), float(axis[1]), int(axis[2])
+        if isinstance(axis, tuple):
+            if len(axis) != 3 or isinstance(axis[2], bool) or not isinstance(axis[2], int | np.integer):
+                raise InputError(
+                    f"axis {name!r} as a tuple must be (start, stop, count) with a whole number as count, got {axis!r}; "
+                    "give coordinates as a list or an array"
+                )
+            try:
+                start, stop, count = float(axis[0]), float(axis[1]), int(axis[2])
+            except (TypeError, ValueError) as error:
+                raise InputError(f"axis {name!r} must run between two numbers, got {axis!r}") from error
             if not (np.isfinite(start) and np.isfinite(stop) and start < stop):
                 raise InputError(f"axis {name!r} must run from start to a larger stop, got ({start}, {stop})")
             least = 1 if samples == "cells" or periodic else 2
@@ -56,7 +64,8 @@ class GridAxis:
                 raise InputError(f"axis {name!r} needs at least {least} {samples}, got {count}")
             return cls(name, start, stop, count, periodic, samples)
         try:
-            values = np.asarray(axis, dtype=np.float64)
+            given = np.asarray(axis)
+            values = given.astype(np.float64)
         except (TypeError, ValueError) as error:
             raise InputError(
                 f"axis {name!r} must be (start, stop, count) or a vector of coordinates, got {axis!r}"
@@ -73,7 +82,7 @@ class GridAxis:
                 f"{values[bad]} and {values[bad + 1]}"
             )
         steps = np.diff(values)
-        equispaced = bool(np.allclose(steps, steps.mean(), rtol=1e-9, atol=0.0))
+        equispaced = is_equispaced(values, np.finfo(given.dtype).eps if given.dtype.kind == "f" else 0.0)
         if periodic and not equispaced:
             raise InputError(f"the periodic axis {name!r} must be equispaced; give it as (start, stop, count)")
         count, step = values.size, float(steps.mean())
@@ -83,6 +92,21 @@ class GridAxis:
             start, stop = values[0], values[-1] + (step if periodic else 0.0)
         explicit = None if equispaced else tuple(values.tolist())
         return cls(name, float(start), float(stop), count, periodic, samples, explicit)
+
+    def refined(self) -> GridAxis:
+        """Twice as many intervals or cells on the same interval; the samples of a vertex axis stay samples."""
+        keeps_end = self.samples == "vertices" and not self.periodic
+        count = 2 * self.count - 1 if keeps_end else 2 * self.count
+        if self.is_uniform:
+            return replace(self, count=count)
+        nodes = self.coordinates.numpy()
+        middles = 0.5 * (nodes[1:] + nodes[:-1])
+        if self.samples == "vertices":
+            fine = np.sort(np.concatenate([nodes, middles]))
+        else:
+            edges = np.concatenate([[self.start], middles, [self.stop]])
+            fine = 0.5 * np.stack([edges[:-1] + nodes, nodes + edges[1:]], axis=1).reshape(-1)
+        return replace(self, count=count, explicit=tuple(fine.tolist()))
 
     @property
     def length(self) -> float:
@@ -129,3 +153,11 @@ class GridAxis:
         middles = 0.5 * (nodes[1:] + nodes[:-1])
         edges = torch.cat([torch.tensor([self.start]), middles, torch.tensor([self.stop])]).to(torch.float64)
         return edges.diff()
+
+
+def is_equispaced(values: np.ndarray, resolution: float) -> bool:
+    """Whether increasing coordinates lie on a straight line, to 1e-9 of their step or to what their type resolves."""
+    straight = np.linspace(values[0], values[-1], values.size)
+    step = (values[-1] - values[0]) / (values.size - 1)
+    slack = max(1e-9 * step, 4 * float(resolution) * float(np.abs(values).max()))
+    return slack < 0.25 * step and bool(np.abs(values - straight).max() <= slack)

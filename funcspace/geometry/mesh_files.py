@@ -8,7 +8,6 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,8 @@ import numpy as np
 
 from funcspace.errors import DomainError, FileError, FuncspaceError, InputError
 from funcspace.geometry.mesh_checks import split_nodes
+from funcspace.geometry.mesh_gmsh import read_gmsh, write_gmsh
+from funcspace.geometry.mesh_node_orders import from_theirs, to_theirs
 from funcspace.geometry.reference_cells import REFERENCE_CELLS, FloatArray, IntArray, ReferenceCell
 from funcspace.optional import require
 
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 PART = "facets:"
 FOREIGN_PARTS = ("skfem:b:",)
 SEVERAL_FILES = {".node", ".ele", ".h5m", ".stl", ".svg", ".wkt"}
-TAGS = {"gmsh:physical": "physical", "medit:ref": "ref"}
+TAGS = {"medit:ref": "ref"}
 
 
 def read_mesh(path: str | os.PathLike[str]) -> tuple[Mesh, dict[str, FloatArray], dict[str, FloatArray]]:
@@ -51,9 +52,8 @@ def read_mesh(path: str | os.PathLike[str]) -> tuple[Mesh, dict[str, FloatArray]
 
     source, path = _parse(Path(path)), Path(path)
     reference, degree, blocks = _main_cells(source, path)
-    name = reference.meshio_names[degree - 1]
     cells = np.concatenate([np.asarray(source.cells[b].data, dtype=np.int64) for b in blocks])
-    cells = cells[:, from_meshio(name)]
+    cells = cells[:, from_theirs(reference.name, degree, "vtk")]
     points = np.asarray(source.points, dtype=np.float64)
     if cells.min() < 0 or cells.max() >= len(points):
         raise FileError(f"{path}: a cell names point {int(cells.max())}, but the file has {len(points)} points: truncated?")
@@ -106,25 +106,21 @@ def write_mesh(
     if kind in SEVERAL_FILES or kind not in meshio.extension_to_filetypes:
         raise FileError(f"{path}: meshes cannot be written as {kind or 'a file without extension'!r}; choose .vtu, .xdmf or .msh")
     data = {key: _node_data(key, values, mesh) for key, values in (point_data or {}).items()}
-    per_cell = {key: [_checked(key, values, mesh.n_cells, "cells")] for key, values in (cell_data or {}).items()}
+    per_cell = {key: _checked(key, values, mesh.n_cells, "cells") for key, values in (cell_data or {}).items()}
     parts = {n: f.numpy() for n, f in mesh.boundary.items() if n != "boundary"}
-    cell_type = mesh.reference.meshio_names[mesh.degree - 1]
-    cells = [(cell_type, mesh.cell_nodes.numpy()[:, to_meshio(cell_type)])]
-    options: dict[str, Any] = {}
-    fields: dict[str, Any] = {}
+    points = np.hstack([mesh.nodes.numpy(), np.zeros((mesh.nodes.shape[0], 3 - mesh.dim))])
     if kind == ".msh":
-        options = {"file_format": "gmsh22", "binary": True}
-        data = {key: _three_columns(values) for key, values in data.items()}
-        per_cell = {key: [_three_columns(v[0])] for key, v in per_cell.items()}
-        cells, fields, tags = _gmsh_parts(mesh, parts, cells)
-        per_cell = {**{k: [*v, *(np.zeros((len(c), *v[0].shape[1:])) for _, c in cells[1:])] for k, v in per_cell.items()}, **tags}
-    elif kind in (".vtu", ".vtk", ".xdmf", ".xmf"):
-        options = {"data_format": "XML"} if kind in (".xdmf", ".xmf") else {}
-        per_cell.update({PART + part: [_facet_bits(mesh, facets)] for part, facets in parts.items()})
+        cells, names = _gmsh_groups(mesh, parts)
+        replace_file(path, lambda temporary: write_gmsh(temporary, points, cells, names, data, per_cell))
+        return
+    if kind in (".vtu", ".vtk", ".xdmf", ".xmf"):
+        per_cell.update({PART + part: _facet_bits(mesh, facets) for part, facets in parts.items()})
     elif parts:
         logger.warning("%s: files of this format cannot keep the named parts %s", path, ", ".join(parts))
-    points = np.hstack([mesh.nodes.numpy(), np.zeros((mesh.nodes.shape[0], 3 - mesh.dim))])
-    content = meshio.Mesh(points, cells, point_data=data, cell_data=per_cell, field_data=fields)
+    cell_type = mesh.reference.meshio_names[mesh.degree - 1]
+    rows = mesh.cell_nodes.numpy()[:, to_theirs(mesh.cell_type, mesh.degree, "vtk")]
+    content = meshio.Mesh(points, [(cell_type, rows)], point_data=data, cell_data={k: [v] for k, v in per_cell.items()})
+    options = {"data_format": "XML"} if kind in (".xdmf", ".xmf") else {}  # all in one file
     replace_file(path, lambda temporary: _quietly(lambda: meshio.write(temporary, content, **options)))
 
 
@@ -178,7 +174,8 @@ def _parse(path: Path) -> Any:
     if path.suffix.lower() not in meshio.extension_to_filetypes:
         raise FileError(f"{path}: no mesh format has the extension {path.suffix!r}; known: .msh, .vtu, .vtk, .xdmf, .mesh, .inp, ...")
     try:
-        source = _quietly(lambda: meshio.read(path))
+        gmsh = path.suffix.lower() == ".msh"
+        source = _quietly(lambda: read_gmsh(path) if gmsh else meshio.read(path))
     except Exception as error:
         raise FileError(
             f"{path}: cannot be read as a {path.suffix} mesh file ({type(error).__name__}: {str(error).strip() or 'no details'}); "
@@ -230,20 +227,16 @@ def _parts(
 
     def add(name: str, block: int, rows: Any) -> None:
         rows = np.asarray(rows, dtype=np.int64)
-        if block in facets and rows.size and name and not name.startswith("gmsh:"):
+        if block in facets and rows.size and name:
             parts.setdefault(name, []).append(vertex_of[np.asarray(source.cells[block].data)[rows][:, :corners]])
 
-    names = {
-        (int(tag), int(dim)): name for name, (tag, dim) in ((n, v) for n, v in source.field_data.items() if np.size(v) == 2)
-    }
     for key, prefix in TAGS.items():
         for block, tags in enumerate(source.cell_data.get(key, [])):
             for tag in np.unique(tags) if block in facets else []:
-                name = names.get((int(tag), reference.dim - 1), f"{prefix}_{int(tag)}" if tag else "")
-                add(name, block, np.flatnonzero(np.asarray(tags) == tag))
+                add(f"{prefix}_{int(tag)}" if tag else "", block, np.flatnonzero(np.asarray(tags) == tag))
     for name, sets in (source.cell_sets or {}).items():
         for block, rows in enumerate(sets):
-            if rows is not None and name not in names.values():
+            if rows is not None:
                 add(name, block, rows)
     result = {}
     for name, rows in parts.items():
@@ -262,13 +255,6 @@ def _parts(
     return result
 
 
-def _three_columns(values: np.ndarray) -> np.ndarray:
-    """gmsh knows scalars, 3-vectors and 3x3 tensors only: a plane vector gets a third component 0."""
-    if values.ndim == 2 and values.shape[1] == 2:
-        return np.hstack([values, np.zeros((len(values), 1))])
-    return values
-
-
 def _facet_bits(mesh: Mesh, facets: IntArray) -> IntArray:
     member = np.zeros(len(mesh.facets), dtype=np.int64)
     member[facets] = 1
@@ -276,22 +262,22 @@ def _facet_bits(mesh: Mesh, facets: IntArray) -> IntArray:
     return (on << np.arange(on.shape[1])).sum(axis=1).astype(np.int32)
 
 
-def _gmsh_parts(
-    mesh: Mesh, parts: Mapping[str, IntArray], cells: list[tuple[str, IntArray]]
-) -> tuple[list[tuple[str, IntArray]], dict[str, Any], dict[str, list[IntArray]]]:
-    """Each part as a physical group of its own: facet cells with a tag; the domain has the tag 1."""
-    bad = next((name for name in parts if '"' in name), None)
+def _gmsh_groups(
+    mesh: Mesh, parts: Mapping[str, IntArray]
+) -> tuple[list[tuple[str, IntArray, int]], dict[str, tuple[int, int]]]:
+    """Each part as a physical group of its own: facet cells with a tag; the cells of the domain have the tag 1."""
+    bad = next((name for name in parts if '"' in name or "\n" in name), None)
     if bad is not None:
-        raise InputError(f"a gmsh file cannot hold a part whose name has a quotation mark: {bad!r}")
-    fields: dict[str, Any] = {"domain": np.array([1, mesh.dim])} if "domain" not in parts else {}
-    tags, cells = [np.ones(mesh.n_cells, dtype=np.int64)], list(cells)
-    facet_type = {1: "vertex", 2: "line", 3: "triangle" if mesh.reference.is_simplex else "quad"}[mesh.dim]
+        raise InputError(f"a gmsh file cannot hold a part whose name has a quotation mark or a line break: {bad!r}")
+    reference, degree = mesh.reference, mesh.degree
+    rows = mesh.cell_nodes.numpy()[:, to_theirs(reference.name, degree, "gmsh")]
+    cells = [(reference.meshio_names[degree - 1], rows, 1)]
+    names = {} if "domain" in parts else {"domain": (mesh.dim, 1)}
+    facet_type = {1: "vertex", 2: "line", 3: "triangle" if reference.is_simplex else "quad"}[mesh.dim]
     for number, (name, facets) in enumerate(parts.items(), start=2):
-        if len(facets):
-            cells.append((facet_type, mesh.facets.numpy()[facets]))
-            tags.append(np.full(len(facets), number, dtype=np.int64))
-        fields[name] = np.array([number, mesh.dim - 1])
-    return cells, fields, {"gmsh:physical": tags, "gmsh:geometrical": tags}
+        cells.append((facet_type, mesh.facets.numpy()[facets], number))
+        names[name] = (mesh.dim - 1, number)
+    return cells, names
 
 
 def _checked(key: str, values: Any, count: int, what: str) -> np.ndarray:
@@ -312,27 +298,3 @@ def _node_data(key: str, values: Any, mesh: Mesh) -> np.ndarray:
         result[mesh.cell_nodes.numpy()[:, local]] = array[mesh.cells.numpy()[:, list(entity)]].mean(axis=1)
     return result
 
-
-_VTK_CUBE = np.array(
-    [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]], dtype=np.float64
-)
-_VTK_EDGES = ((0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7))
-
-
-@lru_cache(maxsize=16)
-def from_meshio(name: str) -> tuple[int, ...]:
-    """Columns of meshio's (VTK's) cells in our order; only hexahedra differ."""
-    reference = next(r for r in REFERENCE_CELLS.values() if name in r.meshio_names)
-    count = reference.n_nodes(reference.meshio_names.index(name) + 1)
-    if reference.name != "hexahedron":
-        return tuple(range(count))
-    faces = [[x if a == axis else 0.5 for a in range(3)] for axis in range(3) for x in (0.0, 1.0)]
-    theirs = np.vstack([_VTK_CUBE, *(_VTK_CUBE[list(e)].mean(axis=0) for e in _VTK_EDGES), faces, np.full(3, 0.5)])
-    gaps = np.abs(reference.nodes[:count, None] - theirs[None]).sum(axis=2)
-    return tuple(int(i) for i in gaps.argmin(axis=1))
-
-
-@lru_cache(maxsize=16)
-def to_meshio(name: str) -> tuple[int, ...]:
-    """Columns of our cells in meshio's order."""
-    return tuple(int(i) for i in np.argsort(from_meshio(name)))

@@ -276,7 +276,7 @@ def _triangles(index: IntArray) -> IntArray:
 def _hexahedra(index: IntArray) -> IntArray:
     from funcspace.geometry.reference_cells import REFERENCE_CELLS
 
-    corners = REFERENCE_CELLS["hexahedron"].corners.astype(int)
+    corners = REFERENCE_CELLS["hexahedron"].corners.astype(int).tolist()
     return np.stack([_lattice_corner(index, o) for o in corners], axis=1)
 
 

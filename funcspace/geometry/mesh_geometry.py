@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -208,9 +209,7 @@ class MeshGeometry:
         local = self._nodes[cell_nodes] - self._nodes[cell_nodes[:, :1]]
         return np.einsum("mki,qkj->mqij", local, gradients, optimize=True)
 
-    def map_to_points(
-        self, cells: Int[Tensor, " n"], reference: Float[Tensor, "n d"]
-    ) -> Float[Tensor, "n d"]:
-        """Points x = F(X) of reference coordinates X, each in its cell: the inverse of `locate`."""
+    def map_to_points(self, cells: Any, reference: Any) -> Float[Tensor, "n d"]:
+        """Points x = F(X) of reference coordinates X (n, d), each in its cell (n,): the inverse of `locate`."""
         index = np.asarray(cells, dtype=np.int64)
         return torch.from_numpy(self._map(index, as_points(reference, self.dim, name="reference").numpy()))

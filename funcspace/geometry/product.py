@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from funcspace.errors import DomainError, InputError
-from funcspace.geometry.domain import Domain, content_fingerprint
+from funcspace.geometry.domain import content_fingerprint
 from funcspace.geometry.times import Times
 
 __all__ = ["ProductDomain"]
@@ -37,7 +37,7 @@ class ProductDomain:
     ((15, 2), 2.0, ['boundary', 'end', 'left', 'right', 'start'])
     """
 
-    def __init__(self, factors: Sequence[Domain]) -> None:
+    def __init__(self, factors: Sequence[Any]) -> None:
         pair = tuple(factors)
         if len(pair) != 2 or not isinstance(pair[0], Times):
             kinds = [type(factor).__name__ for factor in pair]
@@ -46,7 +46,7 @@ class ProductDomain:
             raise DomainError(f"Times multiply a Grid, a Mesh or a PointCloud, not a {type(pair[1]).__name__}")
         if "time" in pair[1].axis_names:
             raise DomainError(f"the domain in space has an axis called time already: {pair[1].axis_names}")
-        self._factors: tuple[Times, Domain] = (pair[0], pair[1])
+        self._factors: tuple[Times, Any] = (pair[0], pair[1])
 
     @property
     def factors(self) -> tuple[Any, ...]:

@@ -12,14 +12,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from funcspace.errors import DomainError, InputError
-from funcspace.geometry.domain import Domain, content_fingerprint
+from funcspace.geometry.domain import content_fingerprint
+from funcspace.geometry.grid_axis import is_equispaced
 
 if TYPE_CHECKING:
     from funcspace.geometry.product import ProductDomain
 
 __all__ = ["Times"]
-
-UNIFORM = 1e-9
 
 
 class Times:
@@ -82,12 +81,8 @@ class Times:
                 f"instants must increase strictly; instants {i} and {i + 1} are {values[i]} and {values[i + 1]}"
             )
         step = None
-        if values.size > 1:
-            mean = (values[-1] - values[0]) / (values.size - 1)
-            straight = values[0] + mean * np.arange(values.size)
-            slack = max(UNIFORM * mean, 4 * resolution * float(np.abs(values).max()))
-            if slack < 0.25 * mean and float(np.abs(values - straight).max()) <= slack:
-                step = float(mean)
+        if values.size > 1 and is_equispaced(values, resolution):
+            step = float((values[-1] - values[0]) / (values.size - 1))
         return cls._of(values, step, unit)
 
     @classmethod
@@ -213,7 +208,7 @@ class Times:
             self._instants.numpy()[index].copy(), None if self._step is None else stride * self._step, self._unit
         )
 
-    def __mul__(self, other: Domain) -> ProductDomain:
+    def __mul__(self, other: Any) -> ProductDomain:
         from funcspace.geometry.product import ProductDomain
 
         return ProductDomain((self, other))

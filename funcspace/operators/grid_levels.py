@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -149,13 +149,17 @@ class GridHierarchy:
         """Number of levels finer than the finest one of the model."""
         return sum(1 for index in self.weights if index == 0) - 1 if self.weights[0] == 0 else 0
 
+    def cached(self, key: Any, like: Tensor, make: Callable[[], Tensor | None]) -> Any:
+        """What `make` gives, on the device and in the type of a tensor; computed once for each."""
+        place = (key, like.device, like.dtype)
+        if place not in self._cache:
+            made = make()
+            self._cache[place] = None if made is None else made.to(like)
+        return self._cache[place]
+
     def mask(self, level: int, like: Tensor) -> Tensor | None:
-        """The interior mask of a level, on the device and in the type of a tensor; computed once for each."""
-        key = (level, like.device, like.dtype)
-        if key not in self._cache:
-            mask = self.levels[level].interior_mask()
-            self._cache[key] = None if mask is None else mask.to(like)
-        return self._cache[key]
+        """The interior mask of a level, on the device and in the type of a tensor."""
+        return self.cached(("mask", level), like, self.levels[level].interior_mask)
 
     def to(self, *args: Any, **kwargs: Any) -> GridHierarchy:
         """The hierarchy itself: its tensors follow the model's input."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from funcspace.operators.grid_levels import GridLevel
 from funcspace.operators.grid_stencil import CONV, CONV_TRANSPOSE, pad_ghosts, stencil_tensor
 
-__all__ = ["Prolongation", "Restriction", "resample"]
+__all__ = ["Prolongation", "Restriction", "prolong", "resample", "restrict"]
 
 
 @lru_cache(maxsize=256)
@@ -57,6 +57,67 @@ def resample(
     return x
 
 
+def transfer_stencil(dimension: int, samples: str) -> Float[Tensor, "*k"]:
+    """Multilinear interpolation as weights from a coarse sample to fine ones (float64)."""
+    profile = [0.5, 1.0, 0.5] if samples == "vertices" else [0.25, 0.75, 0.75, 0.25]
+    return stencil_tensor([profile] * dimension)
+
+
+def restrict(
+    x: Float[Tensor, "batch channel *fine"],
+    level: GridLevel,
+    weight: Float[Tensor, "out in *k"] | None = None,
+    groups: int = 1,
+) -> Float[Tensor, "batch out *coarse"]:
+    """Strided convolution onto the next coarser level; full weighting of each channel where no weight is given.
+
+    On an axis that is not coarsened the stencil acts through the sum of its weights.
+    """
+    dimension, channels = len(level.shape), x.shape[1]
+    if weight is None:
+        stencil = transfer_stencil(dimension, level.samples).to(x) / 2**dimension
+        weight, groups = stencil.expand(channels, 1, *stencil.shape), channels
+    x = resample(x, level.aligned_shape, level)
+    stride, padding = [], []
+    for axis, halved in enumerate(level.halved):
+        if halved:
+            zero = level.samples == "vertices" and level.boundary[axis] == ("dirichlet", "dirichlet")
+            stride, padding = [*stride, 2], [*padding, int(zero)]
+        else:
+            weight = weight.sum(dim=axis + 2, keepdim=True)
+            stride, padding = [*stride, 1], [*padding, 0]
+    skip = tuple(not h or bool(p) for h, p in zip(level.halved, padding, strict=True))
+    if not all(skip):
+        x = pad_ghosts(x, level.boundary, level.samples, skip=skip)
+    return CONV[dimension](x, weight, stride=stride, padding=padding, groups=groups)
+
+
+def prolong(
+    x: Float[Tensor, "batch channel *coarse"],
+    level: GridLevel,
+    weight: Float[Tensor, "in out *k"] | None = None,
+    groups: int = 1,
+) -> Float[Tensor, "batch out *fine"]:
+    """Transposed convolution from the next coarser level; multilinear interpolation where no weight is given."""
+    dimension, channels = len(level.shape), x.shape[1]
+    if weight is None:
+        stencil = transfer_stencil(dimension, level.samples).to(x)
+        weight, groups = stencil.expand(channels, 1, *stencil.shape), channels
+    stride, padding, last, skip = [], [], [], []
+    for axis, halved in enumerate(level.halved):
+        inside = level.samples == "vertices" and level.boundary[axis][0] != "periodic"
+        skip.append(not halved or inside)
+        stride.append(2 if halved else 1)
+        padding.append((1 if inside else 3) if halved else 0)
+        last.append(int(halved and level.samples == "vertices" and not inside))
+        if not halved:
+            weight = weight.sum(dim=axis + 2, keepdim=True) / 2
+    if not all(skip):
+        x = pad_ghosts(x, level.boundary, level.samples, skip=tuple(skip))
+    x = CONV_TRANSPOSE[dimension](x, weight, None, stride, padding, last, groups)
+    return resample(x, level.shape, level)
+
+
 class Transfer(nn.Module):
     """Weights of a stencil between a level and the next coarser one, per channel or mixing channels.
 
@@ -75,13 +136,9 @@ class Transfer(nn.Module):
         self.weight = nn.Parameter(torch.empty(lead[0], lead[1] // self.groups, *size))
         self.reset_parameters()
 
-    def profile(self) -> list[float]:
-        """Linear interpolation along one axis, as weights from a coarse sample to fine ones."""
-        return [0.5, 1.0, 0.5] if self.samples == "vertices" else [0.25, 0.75, 0.75, 0.25]
-
     def stencil(self) -> Float[Tensor, "*k"]:
         """Multilinear interpolation."""
-        return stencil_tensor([self.profile()] * self.dimension)
+        return transfer_stencil(self.dimension, self.samples)
 
     def reset_parameters(self) -> None:
         """The classical stencil: times the identity of channels if per channel, else times random mixing weights."""
@@ -123,19 +180,7 @@ class Restriction(Transfer):
         self, x: Float[Tensor, "batch channel *fine"], level: GridLevel
     ) -> Float[Tensor, "batch channel *coarse"]:
         """Restrict a field of the level."""
-        x = resample(x, level.aligned_shape, level)
-        weight, stride, padding = self.weight, [], []
-        for axis, halved in enumerate(level.halved):
-            if halved:
-                zero = level.samples == "vertices" and level.boundary[axis] == ("dirichlet", "dirichlet")
-                stride, padding = [*stride, 2], [*padding, int(zero)]
-            else:
-                weight = weight.sum(dim=axis + 2, keepdim=True)
-                stride, padding = [*stride, 1], [*padding, 0]
-        skip = tuple(not h or bool(p) for h, p in zip(level.halved, padding, strict=True))
-        if not all(skip):
-            x = pad_ghosts(x, level.boundary, level.samples, skip=skip)
-        return CONV[self.dimension](x, weight, stride=stride, padding=padding, groups=self.groups)
+        return restrict(x, level, self.weight, self.groups)
 
 
 class Prolongation(Transfer):
@@ -157,17 +202,4 @@ class Prolongation(Transfer):
         self, x: Float[Tensor, "batch channel *coarse"], level: GridLevel
     ) -> Float[Tensor, "batch channel *fine"]:
         """Prolong a field of the next coarser level."""
-        weight = self.weight
-        stride, padding, last, skip = [], [], [], []
-        for axis, halved in enumerate(level.halved):
-            inside = level.samples == "vertices" and level.boundary[axis][0] != "periodic"
-            skip.append(not halved or inside)
-            stride.append(2 if halved else 1)
-            padding.append((1 if inside else 3) if halved else 0)
-            last.append(int(halved and level.samples == "vertices" and not inside))
-            if not halved:
-                weight = weight.sum(dim=axis + 2, keepdim=True) / 2
-        if not all(skip):
-            x = pad_ghosts(x, level.boundary, level.samples, skip=tuple(skip))
-        x = CONV_TRANSPOSE[self.dimension](x, weight, None, stride, padding, last, self.groups)
-        return resample(x, level.shape, level)
+        return prolong(x, level, self.weight, self.groups)

@@ -166,7 +166,7 @@ class MultigridLayer(nn.Module):
                     points=fine_points if l == 0 else 3,
                     coarsest=l == levels - 1,
                     residual=not self.full_restriction,
-                    revisit=cycle == "W" and l > 0,
+                    revisit=cycle == "W",
                 )
                 for l in range(levels)
             ]

@@ -1,11 +1,12 @@
 """Compiled kernels of a black-box multigrid cycle on 9-point stencils.
 
-Storage. The unknowns are a box of n0 x n1 vertices, kept in arrays with a frame of two zeros, (n0 + 4, n1 + 4). A symmetric
-stencil is five such arrays: the diagonal and the couplings of (j, i) to (j, i+1), (j+1, i), (j+1, i+1), (j+1, i-1).
-The hierarchy is made in float64; the cycle, a preconditioner whose accuracy only sets the number of iterations, runs in float32.
+Storage. The unknowns are a box of n0 x n1 vertices, kept in arrays with a frame of two zeros, (n0 + 4, n1 + 4). A
+symmetric stencil is five such arrays: the diagonal and the couplings of (j, i) to (j, i+1), (j+1, i), (j+1, i+1),
+(j+1, i-1). The hierarchy is made in float64; the cycle, a preconditioner whose accuracy only sets the number of
+iterations, runs in float32.
 
-Loops over a row are split so that each reads few arrays: the compiler tests arrays for overlap pair by pair and gives up
-vectorising beyond eight pairs. Loops start at 0 so that it sees that no index is negative.
+Loops over a row are split so that each reads few arrays: the compiler tests arrays for overlap pair by pair and
+gives up vectorising beyond eight pairs. Loops start at 0 so that it sees that no index is negative.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _SIDES = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [1, -1]])
 
 @_inner(fastmath=_FAST)
 def _residual_row(s, f, u, t, j):
-    """t = (f - A u) in row j."""
+    """The residual t = f - A u in row j."""
     width = u.shape[1] - 4
     for i in range(width):
         t[i + 2] = (
@@ -42,7 +43,7 @@ def _residual_row(s, f, u, t, j):
 
 @_inner(fastmath=_FAST)
 def _residual(s, f, u, r, t):
-    """r = f - A u."""
+    """The residual r = f - A u."""
     width = u.shape[1] - 4
     for j in range(2, u.shape[0] - 2):
         _residual_row(s, f, u, t, j)
@@ -52,13 +53,11 @@ def _residual(s, f, u, r, t):
 
 @_inner(fastmath=_FAST)
 def apply(s, u, v):
-    """v = A u."""
+    """The product v = A u."""
     width = u.shape[1] - 4
     for j in range(2, u.shape[0] - 2):
         for i in range(width):
-            v[j, i + 2] = (
-                s[0, j, i + 2] * u[j, i + 2] + s[1, j, i + 2] * u[j, i + 3] + s[1, j, i + 1] * u[j, i + 1]
-            )
+            v[j, i + 2] = s[0, j, i + 2] * u[j, i + 2] + s[1, j, i + 2] * u[j, i + 3] + s[1, j, i + 1] * u[j, i + 1]
         k = j + 1
         for i in range(width):
             v[j, i + 2] += s[2, j, i + 2] * u[k, i + 2] + s[3, j, i + 2] * u[k, i + 3] + s[4, j, i + 2] * u[k, i + 1]
@@ -93,7 +92,7 @@ def _smooth_back(s, inverse, f, u, t):
 
 @_inner(fastmath=_FAST)
 def _restrict_row(coarse, p, q, r, jc, base, wide):
-    """Add the weights of three neighbours in one fine row to a coarse row; base is the column of the first left neighbour."""
+    """Add three weighted neighbours in one fine row to a coarse row; base is the column of the first left one."""
     source = r[base:]
     width = coarse.shape[1] - 4
     if wide:
@@ -110,7 +109,7 @@ def _restrict_row(coarse, p, q, r, jc, base, wide):
 
 @_inner(fastmath=_FAST)
 def _restrict(r, p, coarse, s0, s1, o0, o1):
-    """coarse = P^T r."""
+    """The restricted residual, coarse = P^T r."""
     for jc in range(2, coarse.shape[0] - 2):
         j = (jc - 2) * s0 + o0 + 2
         for i in range(coarse.shape[1]):
@@ -137,7 +136,7 @@ def _prolong_row(target, p, q, e, jc, base, wide):
 
 @_inner(fastmath=_FAST)
 def _prolong(p, e, u, s0, s1, o0, o1):
-    """u += P e."""
+    """The coarse correction, u += P e."""
     for jc in range(2, e.shape[0] - 2):
         j = (jc - 2) * s0 + o0 + 2
         for d in range(3):
@@ -176,7 +175,10 @@ def _along0(s, j, i, d):
 
 @_inner()
 def _interpolation(s, p, s0, s1, o0, o1):
-    """Dendy's operator-dependent interpolation: p[q, jc, ic] is the weight of coarse vertex (jc, ic) at its q-th neighbour."""
+    """Dendy's operator-dependent interpolation.
+
+    p[q, jc, ic] is the weight of coarse vertex (jc, ic) at the q-th of the 3 x 3 fine vertices around it.
+    """
     for q in range(9):
         for jc in range(p.shape[1]):
             for ic in range(p.shape[2]):
@@ -206,7 +208,7 @@ def _interpolation(s, p, s0, s1, o0, o1):
 
 @_inner(fastmath=_FAST)
 def _multiply_row(out, entries, weights, stride):
-    """out += stencil entries times weights along a coarse row."""
+    """Add stencil entries times weights along a coarse row."""
     if stride == 1:
         for i in range(weights.size - 4):
             out[i + 2] += entries[i] * weights[i + 2]
@@ -217,14 +219,17 @@ def _multiply_row(out, entries, weights, stride):
 
 @_inner(fastmath=_FAST)
 def _contract_row(coarse, weights, image):
-    """coarse stencil += weight of the neighbouring coarse vertex times the image of this one."""
+    """Add the weights of the neighbouring coarse vertex times the image of this one."""
     for i in range(coarse.size - 4):
         coarse[i + 2] += weights[i] * image[i + 2]
 
 
 @_inner()
 def _galerkin(s, p, coarse, w, s0, s1, o0, o1):
-    """coarse = P^T A P, a coarse row at a time: w holds A P e for each coarse vertex e of the row, on 5 x 5 fine vertices."""
+    """The coarse stencil P^T A P, a row at a time.
+
+    w holds A P e for each coarse vertex e of the row, on the 5 x 5 fine vertices around it.
+    """
     rows = s.shape[1]
     width = coarse.shape[2]
     for jc in range(2, coarse.shape[1] - 2):
@@ -343,7 +348,7 @@ def _narrow(s, t, inverse):
             inverse[j, i + 2] = np.float32(1.0 / value)
 
 
-@_inner()
+@_inner(inline="always")
 def setup(levels, wide, narrow, inverse, weights, w, lower, singular):
     """All levels from the finest stencil, which `wide` holds already."""
     last = levels.shape[0] - 1
@@ -357,7 +362,7 @@ def setup(levels, wide, narrow, inverse, weights, w, lower, singular):
     _factor(wide[last], levels[last, 0], levels[last, 1], singular, lower)
 
 
-@_inner()
+@_inner(inline="always")
 def cycle(levels, narrow, inverse, weights, lower, f, u, r, t, x):
     """One V(1, 1) cycle from zero; f and u hold all levels, the right-hand side is f on the finest."""
     last = levels.shape[0] - 1

@@ -1,4 +1,4 @@
-"""Compiled kernels that assemble multilinear elements on a grid and solve by preconditioned conjugate gradients, in batches."""
+"""Compiled kernels: multilinear elements on grids, and batches of preconditioned conjugate-gradient solves."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _extract(full, a0, a1, fine):
 
 @_inner()
 def _right_hand_side(full, load, given, framed, image, scale, a0, a1, b):
-    """b = scale (load - A given) at the unknowns."""
+    """The load minus the part of the given boundary values, b = scale (load - A given), at the unknowns."""
     n0, n1 = given.shape
     for j in range(n0):
         for i in range(n1):
@@ -145,8 +145,10 @@ def _direction(d, z, beta):
         d[i] = z[i] + beta * d[i]
 
 
-@_inner()
-def _conjugate_gradients(levels, fine, narrow, inverse, weights, lower, b, u, work, fs, us, rs, t, x, goal, limit, singular):
+@_inner(inline="always")
+def _conjugate_gradients(
+    levels, fine, narrow, inverse, weights, lower, b, u, work, fs, us, rs, t, x, goal, limit, singular
+):
     """Solve A u = b from u = 0; returns the steps taken and the true residual norm."""
     r2, d2, q2, z2 = work[0], work[1], work[2], work[3]
     r, d, q, z, flat = r2.ravel(), d2.ravel(), q2.ravel(), z2.ravel(), u.ravel()
@@ -189,29 +191,52 @@ def _conjugate_gradients(levels, fine, narrow, inverse, weights, lower, b, u, wo
     return steps, norm
 
 
+@_inner()
+def _planes(levels):
+    arrays = [np.zeros((levels[0, 0] + 4, levels[0, 1] + 4), np.float32)]
+    for i in range(1, levels.shape[0]):
+        arrays.append(np.zeros((levels[i, 0] + 4, levels[i, 1] + 4), np.float32))  # noqa: PERF401
+    return arrays
+
+
+@_inner()
+def _stencils32(levels, count, first):
+    low = min(first, levels.shape[0] - 1)
+    arrays = [np.zeros((count, levels[low, 0] + 4, levels[low, 1] + 4), np.float32)]
+    for i in range(first + 1, levels.shape[0]):
+        arrays.append(np.zeros((count, levels[i, 0] + 4, levels[i, 1] + 4), np.float32))  # noqa: PERF401
+    return arrays
+
+
+@_inner()
+def _stencils64(levels):
+    arrays = [np.zeros((5, levels[0, 0] + 4, levels[0, 1] + 4))]
+    for i in range(1, levels.shape[0]):
+        arrays.append(np.zeros((5, levels[i, 0] + 4, levels[i, 1] + 4)))  # noqa: PERF401
+    return arrays
+
+
 @njit(cache=True, nogil=True)
 def solve_range(
     start, stop, k, c, robin, h0, h1, load, given, box, levels, singular, tolerance, limit, out, iterations, residuals
 ):
-    """Solve samples start..stop-1; `out` receives the solutions on all vertices, `residuals` the true relative residuals.
+    """Solve samples start..stop-1: solutions on all vertices into `out`, true relative residuals into `residuals`.
 
-    k, c : (1 or samples, m0, m1), c may be empty; load, given : (1 or samples, n0, n1), `given` zero but on Dirichlet sides;
+    k, c : (1 or samples, m0, m1), c may be empty; load, given : (1 or samples, n0, n1), `given` zero but on
+        Dirichlet sides;
     box : first and past-the-last unknown vertex per axis; levels : rows of n0, n1 and of step and offset per axis.
     """
     a0, a1 = box[0], box[2]
     m0, m1 = k.shape[1], k.shape[2]
     count = levels.shape[0]
-    narrow = [np.zeros((5, levels[i, 0] + 4, levels[i, 1] + 4), np.float32) for i in range(count)]
-    wide = [np.zeros((5, levels[i, 0] + 4, levels[i, 1] + 4)) for i in range(count)]
-    weights = [np.zeros((9, levels[i + 1, 0] + 4, levels[i + 1, 1] + 4), np.float32) for i in range(count - 1)]
-    inverse = [np.zeros((levels[i, 0] + 4, levels[i, 1] + 4), np.float32) for i in range(count)]
-    fs = [np.zeros((levels[i, 0] + 4, levels[i, 1] + 4), np.float32) for i in range(count)]
-    us = [np.zeros((levels[i, 0] + 4, levels[i, 1] + 4), np.float32) for i in range(count)]
-    rs = [np.zeros((levels[i, 0] + 4, levels[i, 1] + 4), np.float32) for i in range(count)]
+    narrow = _stencils32(levels, 5, 0)
+    weights = _stencils32(levels, 9, 1)
+    wide = _stencils64(levels)
+    inverse, fs, us, rs = _planes(levels), _planes(levels), _planes(levels), _planes(levels)
     shape = (levels[0, 0] + 4, levels[0, 1] + 4)
     b = np.zeros(shape)
     u = np.zeros(shape)
-    work = [np.zeros(shape) for _ in range(4)]
+    work = np.zeros((4, shape[0], shape[1]))
     t = np.zeros(shape[1], np.float32)
     w = np.zeros((25, shape[1]))
     small = levels[count - 1, 0] * levels[count - 1, 1]

@@ -84,6 +84,11 @@ class _Elements:
         """Values (points, ...) unfolded to (elements, quadrature points, ...)."""
         return values.reshape(*self.weights.shape, *values.shape[1:])
 
+    def averaged(self, values: FloatArray) -> FloatArray:
+        """Values (samples, points) replaced by their plain means over each element."""
+        means = values.reshape(len(values), *self.weights.shape).mean(axis=2, keepdims=True)
+        return np.broadcast_to(means, (len(values), *self.weights.shape)).reshape(values.shape)
+
     def _table(self, kind: str, chunk: slice) -> FloatArray:
         count = len(self.weights[chunk])
         tables = []

@@ -1,4 +1,4 @@
-"""Eigenfunctions of the Laplacian on a box: their frequencies, their sums on grids and at points, and random coefficients."""
+"""Eigenfunctions of the Laplacian on a box: their frequencies, and their sums on grids and at points."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from funcspace.errors import InputError
 
-__all__ = ["AxisModes", "BoundaryKind", "shell_order", "synthesise"]
+__all__ = ["AxisModes", "BoundaryKind", "at_points", "shell_order", "synthesise"]
 
 BoundaryKind = Literal["neumann", "dirichlet", "periodic"]
 Placement = Literal["vertices", "cells", "points"]
@@ -21,7 +21,7 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class AxisModes:
-    r"""The first `count` orthonormal eigenfunctions of -d^2/dx^2 on [start, start + length], and where they are sampled.
+    r"""The first `count` orthonormal eigenfunctions of -d^2/dx^2 on an interval, and where they are sampled.
 
     =========  ==========================================================================  =======================
     boundary   functions, with s = (x - start)/length                                      wavenumber
@@ -42,7 +42,9 @@ class AxisModes:
     placement: Placement
 
     @classmethod
-    def on_axis(cls, boundary: BoundaryKind, start: float, length: float, samples: int, placement: Placement) -> AxisModes:
+    def on_axis(
+        cls, boundary: BoundaryKind, start: float, length: float, samples: int, placement: Placement
+    ) -> AxisModes:
         """As many modes as the samples of an equispaced axis tell apart."""
         count = samples
         if boundary == "dirichlet" and placement == "vertices":
@@ -63,7 +65,7 @@ class AxisModes:
 
     def at(self, coordinates: FloatArray) -> FloatArray:
         """Values of the modes at coordinates (n,): shape (n, count)."""
-        phase = np.subtract.outer(coordinates, np.array(self.start)) [:, None] * self.wavenumbers
+        phase = (np.asarray(coordinates) - self.start)[:, None] * self.wavenumbers
         m = np.arange(self.count)
         if self.boundary == "dirichlet":
             values = np.sqrt(2.0) * np.sin(phase)
@@ -74,7 +76,7 @@ class AxisModes:
         return values / np.sqrt(self.length)
 
     def synthesise(self, coefficients: FloatArray, axis: int) -> FloatArray:
-        """Sum of the modes at the samples of the axis by a fast transform; `axis` of the array runs over modes, then samples."""
+        """Sum of the modes at the samples by a fast transform; `axis` of the array runs over modes, then samples."""
         from scipy import fft
 
         c = np.moveaxis(coefficients, axis, -1) / np.sqrt(self.length)
@@ -120,14 +122,9 @@ def synthesise(modes: Sequence[AxisModes], coefficients: FloatArray) -> FloatArr
 
 def at_points(modes: Sequence[AxisModes], coefficients: FloatArray, points: FloatArray) -> FloatArray:
     """Sum of products of modes at scattered points (n, d)."""
-    total = np.broadcast_to(coefficients, (1, *coefficients.shape))
-    for axis, line in enumerate(modes):
-        table = line.at(points[:, axis])
-        # The first remaining mode axis is summed for each point; the point axis has length one until the first table comes.
-        if axis == 0:
-            total = np.tensordot(table, coefficients, axes=1)
-        else:
-            total = np.einsum("nk,nk...->n...", table, total)
+    total = np.tensordot(modes[0].at(points[:, 0]), coefficients, axes=1)
+    for axis, line in enumerate(modes[1:], start=1):
+        total = np.einsum("nk,nk...->n...", line.at(points[:, axis]), total)
     return np.ascontiguousarray(total)
 
 
@@ -135,8 +132,8 @@ def at_points(modes: Sequence[AxisModes], coefficients: FloatArray, points: Floa
 def shell_order(counts: tuple[int, ...]) -> NDArray[np.int64]:
     """For each mode (flattened), its place in an order by shells max(m_1, ..., m_d) = 0, 1, 2, ...
 
-    The place of a mode does not depend on `counts`: random numbers handed out in this order give the same low modes whatever
-    the resolution.
+    The place of a mode does not depend on `counts`: random numbers handed out in this order give the same low modes
+    whatever the resolution.
 
     >>> shell_order((2, 2)).reshape(2, 2)
     array([[0, 1],

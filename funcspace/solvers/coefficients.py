@@ -16,7 +16,7 @@ from funcspace.functions import Function, FunctionSpace
 from funcspace.functions.space import sample as values_at
 from funcspace.geometry.domain import Domain
 from funcspace.solvers.gaussian_fields import GaussianField, sample_generator, unit_sigma
-from funcspace.solvers.multigrid import over_threads
+from funcspace.solvers.threads import over_threads
 
 __all__ = ["RECIPES", "Coefficient", "GaussianRecipe", "multiscale_values"]
 
@@ -31,7 +31,8 @@ class GaussianRecipe:
     ----------
     alpha, tau : parameters of the field, see `GaussianField`.
     values : (low, high): the coefficient is high where g >= 0 and low elsewhere; None for exp(g).
-    sigma : amplitude of the field; by default 1 for thresholds, where it does not matter, and unit variance for exp(g).
+    sigma : amplitude of the field; by default 1 for thresholds, where it does not matter, and mean variance 1 for
+        exp(g).
     """
 
     alpha: float
@@ -40,13 +41,13 @@ class GaussianRecipe:
     sigma: float | None = None
 
     def field(self, domain: Domain) -> GaussianField:
-        """The field on a domain; without its constant mode where the recipe is a threshold, as in the published data."""
+        """The field on a domain; for a threshold without its constant mode, as in the published data."""
         sigma = self.sigma
         if sigma is None:
-            sigma = 1.0 if self.values else unit_sigma(self.alpha, domain.dim)
-        return GaussianField(
-            domain, self.alpha, self.tau, sigma, method="spectral", zero_mean=self.values is not None
-        )
+            low, high = domain.bounds.tolist()
+            lengths = [b - a for a, b in zip(low, high, strict=True)]
+            sigma = 1.0 if self.values else unit_sigma(self.alpha, domain.dim, tau=self.tau, lengths=lengths)
+        return GaussianField(domain, self.alpha, self.tau, sigma, method="spectral", zero_mean=self.values is not None)
 
     def coefficient(self, field: FloatArray) -> FloatArray:
         """The coefficient from the values of the field."""
@@ -65,7 +66,7 @@ RECIPES = {
 
 
 class Coefficient:
-    """A source of coefficients on one domain: `values(n, seed)` gives (n, dofs) numbers at the nodes of the default basis."""
+    """A source of coefficients on one domain: values at the nodes of its default basis."""
 
     def __init__(self, recipe: Any, domain: Domain) -> None:
         self.space = FunctionSpace(domain)
@@ -75,13 +76,17 @@ class Coefficient:
         assert points is not None
         if isinstance(recipe, str) and recipe == "multiscale":
             if domain.dim != 2:
-                raise InputError(f"the multiscale coefficient is defined in two dimensions; the domain has {domain.dim}")
+                raise InputError(
+                    f"the multiscale coefficient is defined in two dimensions; the domain has {domain.dim}"
+                )
             where = points.numpy()
             self._draw = lambda generator: multiscale_values(where, generator)
             self.recipe = {"coefficient": "multiscale"}
         elif isinstance(recipe, str | GaussianRecipe):
             if isinstance(recipe, str) and recipe not in RECIPES:
-                raise InputError(f"no coefficient {recipe!r}; there are {sorted([*RECIPES, 'multiscale'])}, or give a callable")
+                raise InputError(
+                    f"no coefficient {recipe!r}; there are {sorted([*RECIPES, 'multiscale'])}, or give a callable"
+                )
             gaussian = RECIPES[recipe] if isinstance(recipe, str) else recipe
             field = gaussian.field(domain)
             draw = field._sampler
@@ -119,9 +124,11 @@ class Coefficient:
 def multiscale_values(points: FloatArray, generator: np.random.Generator) -> FloatArray:
     r"""The multiscale trigonometric coefficient at points (n, 2).
 
-    a(x) = prod_{k=1..6} (1 + cos(a_k pi (x_1 + x_2))/2) (1 + sin(a_k pi (x_2 - 3 x_1))/2),  a_k ~ U[2^(k-1), 1.5 2^(k-1)]
+    a(x) = prod_{k=1..6} (1 + cos(a_k pi (x_1 + x_2))/2) (1 + sin(a_k pi (x_2 - 3 x_1))/2),  a_k ~ U[2^(k-1), 1.5
+    2^(k-1)]
 
-    Its contrast reaches 1e5 and its finest scale has a period of 1/76 along the gradient: grids below 256 x 256 sample it coarsely.
+    Its contrast reaches 1e5 and its finest scale has a period of 1/76 along the gradient: grids below 256 x 256
+    sample it coarsely.
     """
     a = np.zeros(6)
     for k in range(6):

@@ -31,22 +31,22 @@ class Darcy:
     "threshold"     a = 12 where g >= 0, else 3; g ~ N(0, (-Lap + 9)^(-2)) with Neumann condition, no constant mode
     "smooth"        another name for "threshold", that of the published files
     "rough"         a = 12 where g >= 0, else 2; g ~ N(0, (-Lap + 25)^(-2))
-    "lognormal"     a = exp(g), g as for "threshold" with its constant mode, scaled to pointwise variance 1
+    "lognormal"     a = exp(g), g as for "threshold" with its constant mode, scaled to variance 1 on average
     "multiscale"    product of twelve trigonometric factors over six octaves, see `multiscale_values`
     ==============  ===========================================================================================
 
-    f = 1 unless given. The coefficient is sampled at the vertices and solved by multilinear (Grid) or linear (Mesh) elements with
-    the mean of the corner values in each cell. Published sets were made by a 5-point difference scheme with arithmetic means of a
-    spline-interpolated coefficient, on samples half a cell inside the domain; the fields here follow the same law, the solutions
-    differ by the discretisation error and are exactly zero on the boundary.
+    f = 1 unless given. The coefficient is sampled at the vertices and solved by multilinear (Grid) or linear (Mesh)
+    elements with the mean of the corner values in each cell. Published sets were made by a 5-point difference scheme
+    with arithmetic means of a spline-interpolated coefficient, on samples half a cell inside the domain; the fields
+    here follow the same law, the solutions differ by the discretisation error and are exactly zero on the boundary.
 
     The fields do not depend on the resolution: with one seed, `Darcy(resolution=128)` samples the same fields as
     `Darcy(resolution=64)`, with the finer modes added, and so does a mesh of the same box.
 
     Parameters
     ----------
-    coefficient : a recipe by name, a `GaussianRecipe`, a Function, a callable (n, d) -> (n,) of points, or a callable of
-        (points, generator) with a numpy Generator for a random coefficient of your own.
+    coefficient : a recipe by name, a `GaussianRecipe`, a Function, a callable (n, d) -> (n,) of points, or a
+        callable of (points, generator) with a numpy Generator for a random coefficient of your own.
     resolution : vertices per side of the unit square, boundary included.
     domain : a vertex Grid without periodic axes or a Mesh, in place of the unit square.
     source : f: a number, a callable or a Function.

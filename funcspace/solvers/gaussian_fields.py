@@ -16,7 +16,7 @@ from funcspace.functions import Function, FunctionSpace
 from funcspace.geometry import Grid, Mesh
 from funcspace.geometry.domain import Domain
 from funcspace.solvers.box_modes import AxisModes, BoundaryKind, at_points, shell_order, synthesise
-from funcspace.solvers.multigrid import over_threads
+from funcspace.solvers.threads import over_threads
 
 __all__ = ["GaussianField", "sample_generator", "unit_sigma"]
 
@@ -29,17 +29,17 @@ class GaussianField:
 
     u ~ N(0, sigma^2 tau^(2 alpha - d) (-Lap + tau^2)^(-alpha))
 
-    On the unit square this is the scaling of the Darcy data of the literature, tau^(alpha - 1) (|k|^2 + tau^2)^(-alpha/2) per
-    mode. Away from the boundary the pointwise variance is sigma^2 Gamma(alpha - d/2) / (Gamma(alpha) (4 pi)^(d/2)) whatever tau,
-    and correlation reaches over a distance of about sqrt(8 alpha - 4 d)/tau; samples are more than alpha - d/2 - 1 times
-    differentiable.
+    On the unit square this is the scaling of the Darcy data of the literature, with
+    tau^(alpha - 1) (|k|^2 + tau^2)^(-alpha/2) per mode. Away from the boundary the pointwise variance is
+    sigma^2 Gamma(alpha - d/2) / (Gamma(alpha) (4 pi)^(d/2)) whatever tau, and correlation reaches over a distance of
+    about sqrt(8 alpha - 4 d)/tau; samples have nearly alpha - d/2 derivatives.
 
-    "spectral" sums eigenfunctions of the Laplacian on the box around the domain, as many as the grid resolves, by fast cosine,
-    sine and Fourier transforms (at the points of a mesh or cloud: by their values, `modes` per axis). Random numbers go to modes in
-    an order that does not depend on the resolution, so that one seed gives one field: samples on two grids differ by the modes
-    that only the finer one has. "spde" solves (K + tau^2 M) u = M^(1/2) xi on the mesh, alpha/2 times, with piecewise linear
-    elements and lumped mass (Lindgren, Rue and Lindstrom, J. R. Stat. Soc. B 73, 2011); it needs an even alpha and the field
-    belongs to that mesh.
+    "spectral" sums eigenfunctions of the Laplacian on the box around the domain, as many as the grid resolves, by
+    fast cosine, sine and Fourier transforms (at the points of a mesh or cloud: by their values, `modes` per axis).
+    Random numbers go to modes in an order that does not depend on the resolution, so that one seed gives one field:
+    samples on two grids differ by the modes that only the finer one has. "spde" solves (K + tau^2 M) u = M^(1/2) xi
+    on the mesh, alpha/2 times, with piecewise linear elements and lumped mass (Lindgren, Rue and Lindstrom, J. R.
+    Stat. Soc. B 73, 2011); it needs an even alpha and the field belongs to that mesh.
 
     Parameters
     ----------
@@ -47,7 +47,8 @@ class GaussianField:
     alpha : smoothness, greater than d/2.
     tau : inverse length, in the inverse of the domain's unit.
     sigma : factor of the amplitude; `unit_sigma(alpha, d)` makes the pointwise variance 1.
-    boundary : "neumann", "dirichlet" or "periodic", for all axes or one per axis; periodic axes of a Grid are periodic always.
+    boundary : "neumann", "dirichlet" or "periodic", for all axes or one per axis; periodic axes of a Grid are
+        periodic always.
     method : "spectral", the default on grids and clouds, or "spde", the default on meshes.
     mean : added to the field.
     zero_mean : leave out the constant mode (spectral only).
@@ -84,11 +85,19 @@ class GaussianField:
         if not (math.isfinite(alpha) and alpha > d / 2):
             raise InputError(f"alpha must exceed d/2 = {d / 2} for the field to have values at points; got {alpha}")
         if not (math.isfinite(tau) and tau > 0 and math.isfinite(sigma) and sigma >= 0 and math.isfinite(mean)):
-            raise InputError(f"tau must be positive, sigma not negative, mean finite; got tau={tau}, sigma={sigma}, mean={mean}")
+            raise InputError(
+                f"tau must be positive, sigma not negative, mean finite; got tau={tau}, sigma={sigma}, mean={mean}"
+            )
         chosen = method or ("spde" if isinstance(domain, Mesh) else "spectral")
         if chosen not in ("spectral", "spde"):
             raise InputError(f'method must be "spectral" or "spde"; got {method!r}')
-        self.domain, self.alpha, self.tau, self.sigma, self.mean = domain, float(alpha), float(tau), float(sigma), float(mean)
+        self.domain, self.alpha, self.tau, self.sigma, self.mean = (
+            domain,
+            float(alpha),
+            float(tau),
+            float(sigma),
+            float(mean),
+        )
         self.method: Method = chosen
         self.zero_mean = bool(zero_mean)
         self.boundary = self._boundary(boundary)
@@ -104,7 +113,8 @@ class GaussianField:
                 )
 
     def _boundary(self, boundary: BoundaryKind | Sequence[BoundaryKind]) -> tuple[BoundaryKind, ...]:
-        kinds = [boundary] * self.domain.dim if isinstance(boundary, str) else list(boundary)
+        given = (boundary,) * self.domain.dim if isinstance(boundary, str) else tuple(boundary)
+        kinds: list[Any] = list(given)
         if len(kinds) != self.domain.dim or any(kind not in ("neumann", "dirichlet", "periodic") for kind in kinds):
             raise InputError(
                 f"boundary must be 'neumann', 'dirichlet' or 'periodic', once or once per axis; got {boundary!r}"
@@ -206,7 +216,7 @@ class GaussianField:
         highest = int(order.max()) + 1
         fast = all(line.placement != "points" for line in modes)
         axes = [axis.coordinates.numpy() for axis in self.domain.grid_axes] if isinstance(self.domain, Grid) else None
-        points = None if axes else self._points()
+        points = np.empty((0, 0)) if axes else self._points()
 
         def draw(generator: np.random.Generator) -> FloatArray:
             coefficients = generator.standard_normal(highest)[order].reshape(amplitudes.shape) * amplitudes
@@ -250,8 +260,8 @@ class GaussianField:
 
     def __repr__(self) -> str:
         return (
-            f"GaussianField(alpha={self.alpha:g}, tau={self.tau:g}, sigma={self.sigma:g}, boundary={self.boundary[0]!r}, "
-            f"method={self.method!r}) on {self.domain!r}"
+            f"GaussianField(alpha={self.alpha:g}, tau={self.tau:g}, sigma={self.sigma:g}, "
+            f"boundary={self.boundary[0]!r}, method={self.method!r}) on {self.domain!r}"
         )
 
 
@@ -260,10 +270,22 @@ def sample_generator(entropy: Any, index: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy, spawn_key=(index,))))
 
 
-def unit_sigma(alpha: float, dim: int) -> float:
-    """The sigma that makes the pointwise variance 1 far from the boundary.
+def unit_sigma(alpha: float, dim: int, *, tau: float | None = None, lengths: Sequence[float] | None = None) -> float:
+    """The sigma that makes the pointwise variance 1.
+
+    Without a box: far from any boundary, where tau does not matter. With tau and the lengths of a box: on average
+    over the box, for the Neumann condition, which raises the variance near the boundary and, by its constant mode,
+    everywhere once 1/tau is not small.
 
     >>> round(unit_sigma(2.0, 2), 4)
     3.5449
+    >>> round(unit_sigma(2.0, 2, tau=100.0, lengths=(1.0, 1.0)), 2)
+    3.51
     """
-    return math.sqrt(math.gamma(alpha) * (4.0 * math.pi) ** (0.5 * dim) / math.gamma(alpha - 0.5 * dim))
+    if tau is None or lengths is None:
+        return math.sqrt(math.gamma(alpha) * (4.0 * math.pi) ** (0.5 * dim) / math.gamma(alpha - 0.5 * dim))
+    square = np.zeros(())
+    for length in lengths:
+        square = np.add.outer(square, (np.pi * np.arange((4096, 512, 96)[dim - 1]) / length) ** 2)
+    variance = tau ** (2.0 * alpha - dim) * ((square + tau**2) ** -alpha).sum() / math.prod(lengths)
+    return 1.0 / math.sqrt(float(variance))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from funcspace.errors import InputError, SolverError
+from funcspace.solvers.threads import over_threads
 
 __all__ = ["GridSolution", "cell_means", "solve_grid", "vertex_load"]
 
@@ -92,11 +90,12 @@ def solve_grid(
 
     -div(k grad u) + c u = f
 
-    k and c are constant in each cell, so that the element integrals are exact: the systems are those of any Q1 code on the same
-    data. One sample is solved by one thread from start to end, and its result is the same bytes whatever the number of threads
-    and whichever samples stand beside it. Two dimensions by conjugate gradients with one black-box multigrid V(1, 1) cycle as
-    preconditioner (Dendy, J. Comput. Phys. 48, 1982): operator-dependent interpolation, Galerkin coarse systems, any number of
-    vertices per axis, coarsening of one axis only while the spacings differ much. One dimension by elimination.
+    k and c are constant in each cell, so that the element integrals are exact: the systems are those of any Q1 code
+    on the same data. One sample is solved by one thread from start to end, and its result is the same bytes whatever
+    the number of threads and whichever samples stand beside it. Two dimensions by conjugate gradients with one
+    black-box multigrid V(1, 1) cycle as preconditioner (Dendy, J. Comput. Phys. 48, 1982): operator-dependent
+    interpolation, Galerkin coarse systems, any number of vertices per axis, coarsening of one axis only while the
+    spacings differ much. One dimension by elimination.
 
     Parameters
     ----------
@@ -114,7 +113,8 @@ def solve_grid(
     Raises
     ------
     InputError : a shape does not fit; k is NaN or not positive (the message names the sample); data are not finite.
-    SolverError : no convergence; `.state` is the GridSolution reached. Also a pure Neumann problem whose load does not sum to 0.
+    SolverError : no convergence; `.state` is the GridSolution reached. Also a pure Neumann problem whose load does
+        not sum to 0.
 
     Examples
     --------
@@ -136,7 +136,9 @@ def solve_grid(
     k = _batched(coefficient, cells, "coefficient")
     c = _batched(np.broadcast_to(reaction, cells) if np.ndim(reaction) == 0 else reaction, cells, "reaction")
     b = _batched(load, vertices, "load")
-    given = np.zeros((1, *vertices)) if boundary_values is None else _batched(boundary_values, vertices, "boundary_values")
+    given = (
+        np.zeros((1, *vertices)) if boundary_values is None else _batched(boundary_values, vertices, "boundary_values")
+    )
     samples = _common_batch({"coefficient": k, "reaction": c, "load": b, "boundary_values": given})
     _check_positive(k)
     _check_finite(c, "reaction")
@@ -155,10 +157,34 @@ def solve_grid(
     given = _on_sides(given, sides)
     arguments = (k, c, alpha, [np.diff(axis) for axis in coordinates], b, given, sides, samples)
     if dim == 1:
-        from funcspace.solvers._line_kernels import solve_lines
-
-        return solve_lines(*arguments, singular)
+        return _lines(*arguments, singular, workers)
     return _multigrid(*arguments, singular, tolerance, max_iterations, workers)
+
+
+def _lines(
+    k: NDArray[np.float64],
+    c: NDArray[np.float64],
+    alpha: NDArray[np.float64],
+    widths: list[NDArray[np.float64]],
+    b: NDArray[np.float64],
+    given: NDArray[np.float64],
+    sides: NDArray[np.bool_],
+    samples: int,
+    singular: bool,
+    workers: int | None,
+) -> GridSolution:
+    from funcspace.solvers._lines import solve_line
+
+    out = np.empty((samples, b.shape[1]))
+    residuals = np.zeros(samples)
+
+    def work(start: int, stop: int) -> None:
+        for i in range(start, stop):
+            k_i, c_i, b_i, given_i = (array[i if len(array) > 1 else 0] for array in (k, c, b, given))
+            out[i], residuals[i] = solve_line(k_i, c_i, alpha[0], widths[0], b_i, given_i, sides[0], singular)
+
+    over_threads(work, samples, workers)
+    return GridSolution(out, np.zeros(samples, dtype=np.int64), residuals)
 
 
 def _multigrid(
@@ -179,7 +205,8 @@ def _multigrid(
 
     vertices = b.shape[1:]
     box = np.array(
-        [bound for axis, n in enumerate(vertices) for bound in (int(sides[axis, 0]), n - int(sides[axis, 1]))], dtype=np.int64
+        [bound for axis, n in enumerate(vertices) for bound in (int(sides[axis, 0]), n - int(sides[axis, 1]))],
+        dtype=np.int64,
     )
     out = np.empty((samples, *vertices))
     iterations = np.zeros(samples, dtype=np.int64)
@@ -187,7 +214,9 @@ def _multigrid(
     if box[1] <= box[0] or box[3] <= box[2]:
         out[:] = given
         return GridSolution(out, iterations, residuals)
-    levels = _levels(int(box[1] - box[0]), int(box[3] - box[2]), float(widths[0].mean()), float(widths[1].mean()), sides)
+    levels = _levels(
+        int(box[1] - box[0]), int(box[3] - box[2]), float(widths[0].mean()), float(widths[1].mean()), sides
+    )
     reaction = c if c.any() else np.zeros((1, 0, 0))
 
     def work(start: int, stop: int) -> None:
@@ -202,36 +231,19 @@ def _multigrid(
     if bad.size:
         first = int(bad[0])
         raise SolverError(
-            f"multigrid did not converge for {bad.size} of {samples} samples; the first is sample {first} with relative residual "
-            f"{residuals[first]:.2e} after {iterations[first]} iterations (tolerance {tolerance:g}, max_iterations {max_iterations})",
+            f"multigrid did not converge for {bad.size} of {samples} samples; the first is sample {first}, with "
+            f"relative residual {residuals[first]:.2e} after {iterations[first]} iterations (tolerance {tolerance:g}, "
+            f"max_iterations {max_iterations})",
             state=found,
         )
     return found
 
 
-def over_threads(work: Callable[[int, int], Any], samples: int, workers: int | None) -> None:
-    """Call work(start, stop) on ranges that cover the samples, from a pool of threads."""
-    threads = min(available_cores() if workers is None else max(1, int(workers)), samples)
-    if threads == 1:
-        work(0, samples)
-        return
-    step = max(1, min(32, -(-samples // (4 * threads))))
-    with ThreadPoolExecutor(threads) as pool:
-        jobs = [pool.submit(work, start, min(start + step, samples)) for start in range(0, samples, step)]
-        for job in jobs:
-            job.result()
-
-
-def available_cores() -> int:
-    """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _levels(n0: int, n1: int, h0: float, h1: float, sides: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Per level: unknowns per axis, step and offset to the next level per axis.
 
-    Coarse vertices are every second vertex counted from the low side of the grid; on a Dirichlet side the first unknown is one
-    vertex inside, hence the offset 1.
+    Coarse vertices are every second vertex counted from the low side of the grid; on a Dirichlet side the first
+    unknown is one vertex inside, hence the offset 1.
     """
     rows = []
     while True:
@@ -253,7 +265,9 @@ def _batched(values: ArrayLike, shape: tuple[int, ...], name: str) -> NDArray[np
     if array.shape == shape:
         array = array[None]
     if array.ndim != len(shape) + 1 or array.shape[1:] != shape:
-        raise InputError(f"{name} must have shape {shape} or (samples, {', '.join(map(str, shape))}); got {array.shape}")
+        raise InputError(
+            f"{name} must have shape {shape} or (samples, {', '.join(map(str, shape))}); got {array.shape}"
+        )
     if array.shape[0] == 0:
         raise InputError(f"{name} holds no samples")
     return np.ascontiguousarray(array)
@@ -291,8 +305,9 @@ def _check_compatible(b: NDArray[np.float64]) -> None:
     if bad.size:
         first = int(bad[0])
         raise SolverError(
-            "a pure Neumann problem has a solution only when source and boundary flux balance: the integral of f plus that of g "
-            f"must be 0; it is {flat[first].sum():.6g} for sample {first}. Give a Dirichlet or Robin part, or subtract the mean."
+            "a pure Neumann problem has a solution only where source and boundary flux balance: the load must "
+            f"sum to 0; it sums to {flat[first].sum():.6g} for sample {first}. Give a Dirichlet or Robin "
+            "side, or subtract the mean"
         )
 
 

@@ -13,18 +13,19 @@ from numpy.typing import NDArray
 
 from funcspace.errors import InputError, SolverError
 from funcspace.functions import Function, FunctionSpace
+from funcspace.geometry import Grid
 from funcspace.geometry.domain import Domain
 from funcspace.solvers.assembly import Assembly, FacetAssembly, SparsePattern
-from funcspace.solvers.multigrid import over_threads
 from funcspace.solvers.problem_data import Data, batch_shape, check_coefficient, values_at
 from funcspace.solvers.sparse_systems import Method, choose_method, factorise
+from funcspace.solvers.threads import over_threads
 
 __all__ = ["Poisson"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-# Source and flux of a pure Neumann problem are integrated by quadrature: up to this relative imbalance they count as balanced.
+# Source and flux of a pure Neumann problem are integrated by quadrature: up to this imbalance they count as balanced.
 BALANCE = 1e-2
 
 
@@ -37,15 +38,15 @@ class Poisson:
     n points outwards, so that a positive Neumann value g is flux into the domain. With u in U and lengths in L, f is in
     [k] U / L^2, a Neumann g in [k] U / L, alpha in [k] / L, c in [k] / L^2.
 
-    Data may be numbers, callables of float64 torch points (n, d) that return torch or numpy values, or Functions on any space
-    that reaches the domain. Functions with a batch make a batch of problems: the sparsity pattern is built once, the factorisation
-    is reused where only sources and boundary values vary, and samples are spread over all cores. Where Dirichlet parts
-    meet, the later one holds.
+    Data may be numbers, callables of float64 torch points (n, d) that return torch or numpy values, or Functions on
+    any space that reaches the domain. Functions with a batch make a batch of problems: the sparsity pattern is built
+    once, the factorisation is reused where only sources and boundary values vary, and samples are spread over all
+    cores. Where Dirichlet parts meet, the later one holds.
 
-    On a Mesh: elements P1, P2, Q1, Q2; data are taken at quadrature points. On a vertex Grid: multilinear elements ("linear"). On
-    one- and two-dimensional grids that are not periodic, with scalar k and constant alpha on whole sides, the coefficients k and c
-    enter by their means over cells (for a Function on the grid itself, the mean of the corner values) and the systems are solved by
-    `solve_grid`, one sample per core.
+    On a Mesh: elements P1, P2, Q1, Q2; data are taken at quadrature points. On a vertex Grid: multilinear elements
+    ("linear"), with scalar k and c replaced by their means over cells (for a Function on the grid itself, the mean
+    of the corner values). In one and two dimensions without periodic axes, with scalar k and numbers for alpha,
+    `solve_grid` solves these systems, unless method="direct".
 
     Parameters
     ----------
@@ -64,10 +65,12 @@ class Poisson:
 
     Raises
     ------
-    InputError : an unknown part (the message lists the known ones), data that are not finite, a coefficient that is not positive.
+    InputError : an unknown part (the message lists the known ones), data that are not finite, a coefficient that is
+        not positive.
     DomainError : a domain or basis this equation is not solved on.
-    SolverError : no convergence, or a pure Neumann problem whose source and flux do not balance. Where they balance the solution of
-        mean zero is returned; an imbalance below one percent, the size of quadrature errors, is spread evenly over the domain.
+    SolverError : no convergence, or a pure Neumann problem whose source and flux do not balance. Where they balance
+        the solution of mean zero is returned; an imbalance below one percent, the size of quadrature errors, is
+        spread evenly over the domain.
 
     Examples
     --------
@@ -115,7 +118,9 @@ class Poisson:
                 raise InputError(f"robin[{part!r}] must be a pair (alpha, g); got {pair!r}")
         both = set(self.neumann) & set(self.robin)
         if both:
-            raise InputError(f"the part {sorted(both)[0]!r} has a Neumann and a Robin condition; a Robin one holds both")
+            raise InputError(
+                f"the part {sorted(both)[0]!r} has a Neumann and a Robin condition; a Robin one holds both"
+            )
 
     def with_data(self, **data: Any) -> Poisson:
         """The same problem with some of coefficient, source, reaction, dirichlet, neumann, robin replaced.
@@ -124,7 +129,9 @@ class Poisson:
         """
         unknown = set(data) - {"coefficient", "source", "reaction", "dirichlet", "neumann", "robin"}
         if unknown:
-            raise InputError(f"with_data takes coefficient, source, reaction, dirichlet, neumann, robin; got {sorted(unknown)[0]!r}")
+            raise InputError(
+                f"with_data takes coefficient, source, reaction, dirichlet, neumann, robin; got {sorted(unknown)[0]!r}"
+            )
         current = {
             "coefficient": self.coefficient, "source": self.source, "reaction": self.reaction,
             "dirichlet": self.dirichlet, "neumann": self.neumann, "robin": self.robin,
@@ -180,6 +187,9 @@ class Poisson:
         k = at_cells(self.coefficient, "coefficient", ((), (d, d)))
         check_coefficient(k, cells.points)
         c = at_cells(self.reaction, "reaction")
+        if isinstance(self.space.domain, Grid):
+            # The rule's points have equal weights in a cell: their mean is the cell's mean.
+            k, c = (cells.averaged(values) if values.ndim == 2 else values for values in (k, c))
         alphas, loads = [], [cells.load(at_cells(self.source, "source"), assembly.size)]
         for part, facets in discrete.robin.items():
             alpha, g = self.robin[part]
@@ -188,7 +198,10 @@ class Poisson:
         for part, facets in discrete.neumann.items():
             values = _at_facets(assembly, facets, self.neumann[part], f"neumann[{part!r}]")
             loads.append(facets.load(values, assembly.size))
-        for name, values in (("reaction", c), *((f"robin[{part!r}] alpha", a) for part, a in zip(self.robin, alphas, strict=True))):
+        for name, values in (
+            ("reaction", c),
+            *((f"robin[{part!r}] alpha", a) for part, a in zip(self.robin, alphas, strict=True)),
+        ):
             if (values < 0).any():
                 raise InputError(f"{name} must not be negative: the system would not be positive definite")
         given = discrete.given(self)
@@ -199,7 +212,13 @@ class Poisson:
         return self._solve_systems(k, c, alphas, load, given, singular)
 
     def _solve_systems(
-        self, k: FloatArray, c: FloatArray, alphas: list[FloatArray], load: FloatArray, given: FloatArray, singular: bool
+        self,
+        k: FloatArray,
+        c: FloatArray,
+        alphas: list[FloatArray],
+        load: FloatArray,
+        given: FloatArray,
+        singular: bool,
     ) -> FloatArray:
         discrete, cells = self._discrete, self.assembly.cells
         matrices = max(len(k), len(c), *(len(a) for a in alphas), 1)
@@ -310,8 +329,9 @@ def balanced(load: FloatArray, ones_mass: FloatArray, size: FloatArray) -> Float
     if bad.size:
         first = int(bad[0])
         raise SolverError(
-            "a pure Neumann problem has a solution only where source and boundary flux balance: the integral of f plus that of g must "
-            f"be 0; it is {total[first]:.6g} (sample {first}). Give a Dirichlet or Robin part or a reaction, or subtract the mean"
+            "a pure Neumann problem has a solution only where source and boundary flux balance: the integral of f plus "
+            f"that of g must be 0; it is {total[first]:.6g} for sample {first}. Give a Dirichlet or Robin part or a "
+            "reaction, or subtract the mean from the source"
         )
     return load - np.outer(total / ones_mass.sum(), ones_mass)
 

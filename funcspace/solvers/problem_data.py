@@ -27,7 +27,9 @@ def batch_shape(data: dict[str, Any]) -> tuple[int, ...]:
     InputError
         When two batches differ.
     """
-    found = {name: value.batch_shape for name, value in data.items() if isinstance(value, Function) and value.batch_shape}
+    found = {
+        name: value.batch_shape for name, value in data.items() if isinstance(value, Function) and value.batch_shape
+    }
     if len(set(found.values())) > 1:
         raise InputError(f"the batches of the data must agree; got {found}")
     return next(iter(found.values()), ())
@@ -47,8 +49,8 @@ def values_at(
     ----------
     data : a number or constant array, a callable of float64 torch points (n, d), or a Function (a batch gives samples).
     shapes : the value shapes that are allowed.
-    same_space : gives the values (samples, n, *value) of a Function on the solver's own mesh without point location; None where it
-        does not know the space.
+    same_space : gives the values (samples, n, *value) of a Function on the solver's own mesh without point location;
+        None where it does not know the space.
 
     Raises
     ------
@@ -60,14 +62,16 @@ def values_at(
     n = len(points)
     if isinstance(data, Function):
         if data.space.value_shape not in shapes:
-            raise InputError(f"{name} must have values of shape {_either(shapes)}; {data!r} has {data.space.value_shape}")
+            raise InputError(
+                f"{name} must have values of shape {_either(shapes)}; {data!r} has {data.space.value_shape}"
+            )
         values = same_space(data) if same_space else None
         if values is None:
             found = data(torch.from_numpy(np.ascontiguousarray(points)))
             values = found.detach().cpu().to(torch.float64).numpy()
         values = values.reshape(-1, n, *data.space.value_shape)
     else:
-        raw = data(torch.from_numpy(np.ascontiguousarray(points))) if callable(data) else data
+        raw: Any = data(torch.from_numpy(np.ascontiguousarray(points))) if callable(data) else data
         try:
             array = np.asarray(raw.detach().cpu() if isinstance(raw, Tensor) else raw, dtype=np.float64)
         except (TypeError, ValueError) as error:
@@ -77,7 +81,9 @@ def values_at(
         if array.shape in shapes:
             array = np.broadcast_to(array, (n, *array.shape))
         elif not (callable(data) and array.shape[:1] == (n,) and array.shape[1:] in shapes):
-            origin = f"{name}(points) must have shape (n,) or (n, *value) for n = {n} points" if callable(data) else name
+            origin = (
+                f"{name}(points) must have shape (n,) or (n, *value) for n = {n} points" if callable(data) else name
+            )
             raise InputError(f"{origin} with values of shape {_either(shapes)}; got an array of shape {array.shape}")
         values = array[None]
     finite = np.isfinite(values)

@@ -1,4 +1,4 @@
-"""Symmetric positive definite sparse systems: direct below a size, conjugate gradients with algebraic multigrid above it."""
+"""Symmetric positive definite sparse systems: direct below a size, algebraic multigrid above it."""
 
 from __future__ import annotations
 
@@ -48,16 +48,20 @@ def _direct(matrix: Any) -> Callable[[FloatArray], FloatArray]:
     from scipy.sparse.linalg import splu
 
     try:
-        factor = splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+        factor = splu(
+            matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+        )
     except RuntimeError as error:
         raise SolverError(
-            "the system is singular: give a Dirichlet or Robin part, or a positive reaction, on each connected piece of the domain"
+            "the system is singular: each connected piece of the domain needs a Dirichlet or Robin part or a reaction"
         ) from error
 
     def solve(load: FloatArray) -> FloatArray:
         found = factor.solve(load)
         if not np.isfinite(found).all():
-            raise SolverError("the direct solve gave values that are not finite: the system is singular to rounding", state=found)
+            raise SolverError(
+                "the direct solve gave values that are not finite: the system is singular to rounding", state=found
+            )
         return found
 
     return solve

@@ -60,14 +60,14 @@ def coefficients(space: FunctionSpace, *batch: int, seed: int = 0) -> torch.Tens
 def test_projection_converges_at_the_order_of_the_element(cell, element):
     """|u - P u| = O(h^(k+1)) for degree k, O(h) for the lowest-order vector elements."""
     order = {"P0": 1, "RT": 1, "N1curl": 1}.get(element) or int(element[1]) + 1
-    sizes = (0.125, 0.0625) if cell not in ("tetrahedron", "hexahedron") else (0.5, 0.25)
+    sizes = (0.125, 0.0625) if cell not in ("tetrahedron", "hexahedron") else (0.25, 1 / 7)
     exact = field if element in ("RT", "N1curl") else wave
     errors = []
     for h in sizes:
         space = FunctionSpace(unit_mesh(cell, h), element)
         rule = space.quadrature(6)
         errors.append(error(Function(space, space._project_values(exact(rule.points), rule)), exact))
-    assert math.log2(errors[0] / errors[1]) > order - 0.2
+    assert math.log(errors[0] / errors[1]) > (order - 0.3) * math.log(sizes[0] / sizes[1])
 
 
 @pytest.mark.parametrize(("cell", "element"), SCALAR)
@@ -237,7 +237,7 @@ def test_traces_and_unknown_parts():
     assert torch.equal(space.trace("front") @ f.coefficients, torch.zeros(25, dtype=torch.float64))
     padded = space.trace("back").adjoint() @ torch.ones(25, dtype=torch.float64)
     assert torch.equal(torch.nonzero(padded).reshape(-1), space.dofs("back"))
-    with pytest.raises(InputError, match="inlet.*back.*bottom.*boundary"):
+    with pytest.raises(InputError, match=r"inlet.*back.*bottom.*boundary"):
         space.dofs("inlet")
 
 

@@ -1,0 +1,240 @@
+"""Samples of a learning task as views of the trajectories that a file holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+import torch
+
+from funcspace.errors import InputError
+from funcspace.functions.chunks import free_memory
+from funcspace.functions.lazy import LazyFunction
+from funcspace.functions.space import FunctionSpace
+from funcspace.functions.stored_array import file_stamp, opened
+from funcspace.geometry.times import Times
+
+if TYPE_CHECKING:
+    from funcspace.functions.operator_data import OperatorData
+
+__all__ = ["Field", "FieldRows", "GroupedArray", "Task", "Tasks", "task_data"]
+
+Tasks = Literal["step", "trajectory"]
+
+
+class Readable(Protocol):
+    """An array that reads several selections with its file opened once."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def read(self, selections: Sequence[Any]) -> list[np.ndarray]:
+        """The selections, in order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """How trajectories become samples.
+
+    Attributes
+    ----------
+    kind : "step" pairs each state with the one `stride` instants later; "trajectory" pairs the first with all of them.
+    trajectories, instants : how many the file holds.
+    times : the instants, None where the file does not tell them.
+    """
+
+    kind: Tasks
+    trajectories: int
+    instants: int
+    stride: int = 1
+    times: Times | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("step", "trajectory"):
+            raise InputError(f'task must be "step" or "trajectory", got {self.kind!r}')
+        if self.stride < 1 or (self.kind == "step" and self.instants > 1 and self.stride >= self.instants):
+            raise InputError(f"stride must be at least 1 and below the {self.instants} instants, got {self.stride}")
+
+    @property
+    def per_trajectory(self) -> int:
+        """Samples that each trajectory gives."""
+        return max(1, self.instants - self.stride) if self.kind == "step" else 1
+
+    @property
+    def samples(self) -> int:
+        """Samples altogether."""
+        return self.trajectories * self.per_trajectory
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field as a file holds it: `([trajectory,] [instant,] *axes that it varies along, *components)`."""
+
+    name: str
+    array: Readable
+    axes: tuple[bool, ...]
+    by_trajectory: bool = True
+    by_time: bool = True
+    flips: tuple[bool, ...] = ()
+    units: str = ""
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """Shape of the components."""
+        return tuple(self.array.shape[self.by_trajectory + self.by_time + sum(self.axes) :])
+
+
+class FieldRows:
+    """A field at the instants of a task, one row per sample.
+
+    Parameters
+    ----------
+    offset : which instant of the pair; None for whole trajectories.
+    space_shape : number of samples along each axis of space.
+    """
+
+    def __init__(self, field: Field, task: Task, offset: int | None, space_shape: tuple[int, ...]) -> None:
+        expected = tuple(n for n, varies in zip(space_shape, field.axes, strict=True) if varies)
+        lead = ((task.trajectories,) if field.by_trajectory else ()) + ((task.instants,) if field.by_time else ())
+        found = tuple(field.array.shape)
+        if found[: len(lead) + len(expected)] != (*lead, *expected):
+            raise InputError(
+                f"field {field.name!r} must have shape {(*lead, *expected)} and then its components; got {found}"
+            )
+        self._field, self._task, self._offset, self._space = field, task, offset, space_shape
+        times = (task.instants,) if offset is None else ()
+        self.shape = (task.samples, *times, *space_shape, *field.values)
+        self.dtype = np.dtype(field.array.dtype).newbyteorder("=")
+        if self.dtype.kind in "biu":
+            self.dtype = np.dtype(np.float64)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return self.rows(np.arange(self.shape[0])[index])
+
+    def rows(self, indices: np.ndarray) -> np.ndarray:
+        """The samples at these indices."""
+        wanted = np.asarray(indices).reshape(-1)
+        trajectory, instant = np.divmod(wanted, self._task.per_trajectory)
+        keys = np.stack(
+            [
+                trajectory if self._field.by_trajectory else 0 * trajectory,
+                instant + self._offset if self._field.by_time and self._offset is not None else 0 * instant,
+            ],
+            axis=1,
+        )
+        distinct, back = np.unique(keys, axis=0, return_inverse=True)
+        blocks = self._field.array.read([self._selection(i, k) for i, k in distinct.tolist()])
+        result = np.empty((len(distinct), *self.shape[1:]), dtype=self.dtype)
+        for row, block in enumerate(blocks):
+            result[row] = self._spread(np.asarray(block))
+        return result if np.array_equal(back.reshape(-1), np.arange(len(wanted))) else result[back.reshape(-1)]
+
+    def _selection(self, trajectory: int, instant: int) -> tuple[Any, ...]:
+        lead: tuple[Any, ...] = (trajectory,) if self._field.by_trajectory else ()
+        if self._field.by_time and self._offset is not None:
+            lead = (*lead, instant)
+        return (*lead, Ellipsis)
+
+    def _spread(self, block: np.ndarray) -> np.ndarray:
+        """One sample with all axes of space, running forwards."""
+        times = 1 if self._offset is None else 0
+        if times and not self._field.by_time:
+            block = block[None]
+        for axis, varies in enumerate(self._field.axes):
+            if not varies:
+                block = np.expand_dims(block, times + axis)
+        turned = tuple(times + axis for axis, flip in enumerate(self._field.flips) if flip)
+        return np.broadcast_to(np.flip(block, turned) if turned else block, self.shape[1:])
+
+
+class GroupedArray:
+    """Arrays of one shape, one in each of several HDF5 groups, as one array with the group first."""
+
+    def __init__(self, path: str, groups: Sequence[str], name: str, shape: tuple[int, ...], dtype: Any) -> None:
+        self.path, self.groups, self.name = path, tuple(groups), name
+        self.shape, self.dtype = (len(groups), *shape), np.dtype(dtype)
+        self._stamp = file_stamp(path)
+
+    def read(self, selections: Sequence[Any]) -> list[np.ndarray]:
+        """The selections; each is a tuple that begins with the number of the group."""
+        with opened(self.path, "hdf5") as file:
+            return [np.asarray(file[f"{self.groups[s[0]]}/{self.name}"][s[1:]]) for s in selections]
+
+
+def task_data(
+    fields: Mapping[str, Field],
+    task: Task,
+    domain: Any,
+    space_shape: tuple[int, ...],
+    *,
+    inputs: Sequence[str] | None,
+    outputs: Sequence[str] | None,
+    element: str | None = None,
+    lazy: bool | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    boundary: Mapping[str, Any] | None = None,
+    attributes: Mapping[str, Any] | None = None,
+    source: str,
+) -> OperatorData:
+    """Samples of a task: inputs are states at the first instant of each pair, outputs `<name>_next` at the second.
+
+    For whole trajectories inputs are `<name>_start` and outputs functions over time. Fields that do not vary in time keep
+    their names; they are inputs unless asked for otherwise.
+    """
+    from funcspace.functions.operator_data import OperatorData
+
+    moving = [name for name, field in fields.items() if field.by_time and task.instants > 1]
+    ins = _known(inputs, fields, source) if inputs is not None else list(fields)
+    outs = _known(outputs, fields, source) if outputs is not None else moving
+    if inputs is None:
+        ins = [name for name in ins if name in moving or name not in outs]
+    if not outs:
+        raise InputError(f"nothing varies in time in {source}; say which of {list(fields)} are outputs=[...]")
+    columns: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+    for role, names in enumerate((ins, outs)):
+        for name in names:
+            label, offset = _place(name, name in moving, role == 1, task)
+            columns[role][label] = _column(fields[name], label, task, offset, domain, space_shape, element)
+    size = sum(math.prod(c.array.shape) * c.array.dtype.itemsize for group in columns for c in group.values())
+    if lazy is None:
+        lazy = size > free_memory() // 4
+    if not lazy:
+        columns = tuple({n: c.load() for n, c in group.items()} for group in columns)  # pyright: ignore[reportAssignmentType]
+    return OperatorData(
+        columns[0], columns[1], {n: torch.as_tensor(np.asarray(v)) for n, v in (parameters or {}).items()},
+        dict(boundary or {}), dict(attributes or {}),
+    )  # fmt: skip
+
+
+def _known(names: Sequence[str], fields: Mapping[str, Field], source: str) -> list[str]:
+    missing = [name for name in names if name not in fields]
+    if missing:
+        raise InputError(f"{source} has no field {missing[0]!r}; it has {list(fields)}")
+    return list(names)
+
+
+def _place(name: str, moves: bool, is_output: bool, task: Task) -> tuple[str, int | None]:
+    """The name of a column and which instant it shows."""
+    if not moves:
+        return name, 0
+    if task.kind == "step":
+        return (f"{name}_next", task.stride) if is_output else (name, 0)
+    return (name, None) if is_output else (f"{name}_start", 0)
+
+
+def _column(
+    field: Field, label: str, task: Task, offset: int | None, domain: Any, shape: tuple[int, ...], element: str | None
+) -> LazyFunction:  # fmt: skip
+    if offset is None and task.times is None:
+        raise InputError(f"whole trajectories of {field.name!r} need instants, which the file does not give")
+    place = domain if offset is not None else task.times * domain  # pyright: ignore[reportOptionalOperand]
+    rows = FieldRows(field, task, offset, shape)
+    count = math.prod(field.values)
+    names = (label,) if count == 1 else tuple(f"{label}{i}" for i in range(count))
+    values = () if field.values == (1,) else field.values
+    space = FunctionSpace(place, element if offset is not None else None, value_shape=values, components=names)
+    return LazyFunction.over(space, rows, name=label, units=field.units)

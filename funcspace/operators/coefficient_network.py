@@ -1,0 +1,199 @@
+"""An unrolled multigrid solver whose operators come from a coefficient field and whose other parts are learned."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from funcspace.operators.coefficient_stencil import (
+    apply_stencil,
+    coefficient_means,
+    element_coefficients,
+    mode_count,
+    stencil_diagonal,
+)
+from funcspace.operators.grid_levels import GridHierarchy, GridLevel
+from funcspace.operators.grid_stencil import StencilConv
+from funcspace.operators.grid_transfer import Prolongation, Restriction, prolong, restrict
+from funcspace.operators.multigrid_cycle import Level, multigrid_cycle
+
+__all__ = ["CoefficientNetwork"]
+
+DAMPING = 0.9
+
+
+class SolverLevel(nn.Module):
+    """Learned smoothers and transfers of one level of one cycle; residuals are divided by the operator's diagonal first."""
+
+    def __init__(
+        self, channels: int, coarse_channels: int | None, dimension: int, samples: str, smoothing: int, post_smoothing: int
+    ) -> None:
+        super().__init__()
+
+        def smoothers(count: int) -> nn.ModuleList:
+            return nn.ModuleList([StencilConv(channels, channels, dimension) for _ in range(count)])
+
+        self.smoothers, self.post_smoothers = smoothers(smoothing), smoothers(post_smoothing)
+        self.transfers = nn.ModuleList()
+        if coarse_channels is not None:
+            same = channels == coarse_channels
+            self.transfers.append(Restriction(channels, coarse_channels, dimension, samples, depthwise=same))
+            self.transfers.append(Prolongation(coarse_channels, channels, dimension, samples, depthwise=same))
+
+    def reset_parameters(self) -> None:
+        """Damped Jacobi, full weighting and interpolation, with a little mixing of channels so that they can part."""
+        with torch.no_grad():
+            for smoother in (*self.smoothers, *self.post_smoothers):
+                smoother.reset_parameters(gain=0.05)  # pyright: ignore[reportCallIssue]
+                weight: Tensor = smoother.weight  # pyright: ignore[reportAssignmentType]
+                centre = (1,) * (weight.ndim - 2)
+                weight[(slice(None), slice(None), *centre)] += DAMPING * torch.eye(len(weight)).to(weight)
+            for transfer in self.transfers:
+                transfer.reset_parameters()  # pyright: ignore[reportCallIssue]
+                weight: Tensor = transfer.weight  # pyright: ignore[reportAssignmentType]
+                if weight.shape[1] > 1 or transfer.in_channels != transfer.out_channels:
+                    weight.copy_(transfer.stencil().to(weight).expand_as(weight) / transfer.in_channels)  # pyright: ignore[reportCallIssue]
+
+    def level(
+        self,
+        grid: GridLevel,
+        coefficients: Tensor,
+        inverse: Tensor,
+        mask: Tensor | None,
+        coarse: tuple[GridLevel, Tensor] | None,
+        revisit: bool,
+        extra: bool,
+    ) -> Level:
+        """The maps of this level for given coefficients; with classical transfers where the level is an extra one."""
+
+        def operator(u: Tensor) -> Tensor:
+            return apply_stencil(u, coefficients, grid)
+
+        def smoother(conv: nn.Module):
+            return lambda r: conv(r * inverse, grid.boundary, grid.samples)
+
+        def transfer(module: nn.Module):
+            return lambda x: module(x, grid)
+
+        def interior(u: Tensor) -> Tensor:
+            return u if mask is None else u * mask
+
+        down, up = None, None
+        if coarse is not None and extra:
+            down, up = (lambda r: restrict(r, grid)), (lambda e: prolong(e, grid))
+        elif coarse is not None and len(self.transfers):
+            down, up = (transfer(m) for m in self.transfers)
+        again = (lambda e: apply_stencil(e, coarse[1], coarse[0])) if revisit and coarse is not None else None
+        return Level(
+            smoothers=[smoother(m) for m in self.smoothers],
+            operators=[operator] * len(self.smoothers),
+            post_smoothers=[smoother(m) for m in self.post_smoothers],
+            post_operators=[operator] * len(self.post_smoothers),
+            restriction=down,
+            prolongation=up,
+            coarse_operator=again,
+            boundary=interior,
+        )
+
+
+class CoefficientNetwork(nn.Module):
+    r"""Cycles :math:`u \leftarrow u + \mathrm{cycle}_k(f - A(a) u)` for :math:`A(a) = -\nabla\cdot(a\nabla)`.
+
+    The coefficient of each channel and gradient mode on each level is a learned blend of the arithmetic, harmonic and
+    directional means of `a` over the level's cells; one set for all cycles. The source f is a learned affine map of the other
+    input channels. The finest level has as many channels as the output, the coarser ones `width`.
+
+    Shapes
+    ------
+    input : (batch, in_channels, *shape), channel 0 the positive coefficient; output : (batch, out_channels, *shape).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        width: int,
+        layers: int,
+        dimension: int,
+        samples: str,
+        levels: int,
+        smoothing: tuple[int, int, int],
+        post_smoothing: int,
+        cycle: str,
+    ) -> None:
+        super().__init__()
+        self.dimension, self.cycle = dimension, cycle
+        self.channels = [out_channels] + [width] * (levels - 1)
+        modes, means = mode_count(dimension), 2 + dimension
+        self.blends = nn.ParameterList([nn.Parameter(torch.empty(c * modes, means)) for c in self.channels])
+        self.source = StencilConv(in_channels, out_channels, dimension, points=1, bias=True)
+        self.cycles = nn.ModuleList()
+        for _ in range(layers):
+            self.cycles.append(
+                nn.ModuleList(
+                    [
+                        SolverLevel(
+                            self.channels[l],
+                            self.channels[l + 1] if l + 1 < levels else None,
+                            dimension,
+                            samples,
+                            smoothing[2] if l == levels - 1 else smoothing[0] if l == 0 else smoothing[1],
+                            post_smoothing if l < levels - 1 else 0,
+                        )
+                        for l in range(levels)
+                    ]
+                )
+            )
+        self.reset_parameters(1.0)
+
+    def reset_parameters(self, source: float) -> None:
+        """A classical solver with a constant source of the given size."""
+        with torch.no_grad():
+            for level, blend in enumerate(self.blends):
+                blend.fill_(1.0 / blend.shape[1])
+                if level == 0:
+                    blend.zero_()
+                    blend[:, 0] = 1.0
+            self.source.weight.zero_()
+            assert self.source.bias is not None
+            self.source.bias.fill_(source)
+            for channel in range(1, self.source.in_channels):
+                self.source.weight[(channel - 1) % self.source.out_channels, channel] = source
+        for levels in self.cycles:
+            for level in levels:  # pyright: ignore[reportGeneralTypeIssues]
+                level.reset_parameters()
+
+    def forward(
+        self, x: Float[Tensor, "batch channel *shape"], hierarchy: GridHierarchy
+    ) -> Float[Tensor, "batch channel *shape"]:
+        """Solve, approximately."""
+        grids, indices = hierarchy.levels, [0, *hierarchy.weights[1:]]
+        means = coefficient_means(x[:, :1], grids)
+        masks = [hierarchy.mask(i, x) for i in range(len(grids))]
+        fields = []
+        for grid, mean, index in zip(grids, means, indices, strict=True):
+            blend = self.blends[index]
+            fields.append(element_coefficients(mean, blend + (1 - blend.sum(dim=1, keepdim=True)) / blend.shape[1], grid))
+        inverses = [
+            1.0 / stencil_diagonal(field, self.channels[index], grid)
+            for field, grid, index in zip(fields, grids, indices, strict=True)
+        ]
+        finest = grids[0]
+        source = self.source(x, finest.boundary, finest.samples)
+        source = source - self.source.weight[:, 0].reshape(1, -1, *([1] * self.dimension)) * x[:, :1]
+        f = source if masks[0] is None else source * masks[0]
+        u: Tensor | None = None
+        for weights in self.cycles:
+            levels = []
+            for i, (grid, index) in enumerate(zip(grids, indices, strict=True)):
+                coarse = (grids[i + 1], fields[i + 1]) if i + 1 < len(grids) else None
+                extra = coarse is not None and index == indices[i + 1]
+                level: SolverLevel = weights[index]  # pyright: ignore[reportIndexIssue]
+                levels.append(level.level(grid, fields[i], inverses[i], masks[i], coarse, self.cycle == "W", extra))
+            rest = f if u is None else f - apply_stencil(u, fields[0], finest)
+            e = multigrid_cycle(levels, rest if masks[0] is None else rest * masks[0])
+            u = e if u is None else u + e
+        assert u is not None
+        return u

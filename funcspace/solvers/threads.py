@@ -1,0 +1,28 @@
+"""Batches of independent samples over the cores of the machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+__all__ = ["available_cores", "over_threads"]
+
+
+def over_threads(work: Callable[[int, int], Any], samples: int, workers: int | None) -> None:
+    """Call work(start, stop) on ranges that cover the samples, from a pool of threads."""
+    threads = min(available_cores() if workers is None else max(1, int(workers)), samples)
+    if threads == 1:
+        work(0, samples)
+        return
+    step = max(1, min(32, -(-samples // (4 * threads))))
+    with ThreadPoolExecutor(threads) as pool:
+        jobs = [pool.submit(work, start, min(start + step, samples)) for start in range(0, samples, step)]
+        for job in jobs:
+            job.result()
+
+
+def available_cores() -> int:
+    """Number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
