@@ -48,9 +48,7 @@ html_title = f"funcspace {release}"
 html_static_path = ["_static"]
 
 # Folders that a page lists by pattern may be empty.
-logging.getLogger("sphinx.sphinx.directives.other").addFilter(
-    lambda record: "glob pattern" not in str(record.msg)
-)
+logging.getLogger("sphinx.sphinx.directives.other").addFilter(lambda record: "glob pattern" not in str(record.msg))
 
 LITERAL = re.compile(r"(?<![`:\w\\])`([^`]+)`(?![`_])")
 EMPHASIS = re.compile(r"\w\*{1,2}(?!\w)")
@@ -58,15 +56,15 @@ UNPACKED = re.compile(r"(?<![\w*`\\])(\*{1,2})(?=\w)")
 
 
 def as_written(app, what, name, obj, options, lines):
-    """Read docstrings as their authors mean them: `x` is code, and (*batch, n) holds no emphasis."""
+    """Read docstrings as their authors mean them: `x` is code, (*batch, n) no emphasis, |x| an absolute value."""
     for i, line in enumerate(lines):
         if line.lstrip().startswith((">>>", "...")):
             continue
         pieces = re.split(r"(``.+?``)", LITERAL.sub(r"``\1``", line))
         if not EMPHASIS.search("".join(pieces[::2])):
-            pieces[::2] = [
-                UNPACKED.sub(lambda stars: stars[0].replace("*", r"\*"), text) for text in pieces[::2]
-            ]
+            pieces[::2] = [UNPACKED.sub(lambda stars: stars[0].replace("*", r"\*"), text) for text in pieces[::2]]
+        if not line.lstrip().startswith(("|", "+")):
+            pieces[::2] = [re.sub(r"(?<!\\)\|(?=\S)", r"\|", text) for text in pieces[::2]]
         lines[i] = "".join(pieces)
 
 

@@ -53,7 +53,7 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: str | os.PathLike[str], *, may_replace: Callable[[Path], bool] | None = None) -> Iterator[Path]:
-    """A new temporary folder beside `path`; it takes the name `path` when the block ends well, and goes when it does not.
+    """A new temporary folder beside `path`; renamed to `path` when the block ends well, removed when it does not.
 
     An existing folder is exchanged for the new one in one step at the end and then removed.
 

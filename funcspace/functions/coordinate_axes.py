@@ -66,7 +66,7 @@ def axis_from_coordinates(
 
 
 def equispaced(array: np.ndarray) -> tuple[float, float] | None:
-    """First and last of equispaced numbers, cleaned of the rounding of their type; None where they are not equispaced."""
+    """First and last of equispaced numbers, cleaned of the rounding of their type; None where they are not."""
     values = array.astype(np.float64)
     step = (values[-1] - values[0]) / (values.size - 1)
     straight = values[0] + step * np.arange(values.size)
@@ -82,7 +82,7 @@ def _slack(step: float, array: np.ndarray) -> float:
 
 
 def _tidy(value: float, step: float, array: np.ndarray) -> float:
-    """The shortest decimal, or multiple of the step, within the rounding of the array's type; the value itself if none."""
+    """The shortest decimal within the rounding of the array's type; the value itself if there is none."""
     slack = _slack(step, array)
     for digits in range(9):
         short = round(value, digits)

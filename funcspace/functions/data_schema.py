@@ -1,8 +1,9 @@
 """How domains and functions lie in labelled arrays: CF and UGRID for every reader, attributes of our own for exactness.
 
-One schema serves xarray data sets, netCDF files and Zarr stores. A domain is a scalar variable whose attributes hold its record
-(`fs_record`) and say which variables its arrays are in (`fs_arrays`). A function is a variable whose attributes name its
-domain and describe its space. Everything else (coordinates, topology, nodal copies) is there for other programs.
+One schema serves xarray data sets, netCDF files and Zarr stores. A domain is a scalar variable whose attributes hold
+its record (`fs_record`) and say which variables its arrays are in (`fs_arrays`). A function is a variable whose
+attributes name its domain and describe its space. Everything else (coordinates, topology, nodal copies) is there for
+other programs.
 """
 
 from __future__ import annotations
@@ -219,6 +220,7 @@ class SchemaWriter:
             "fs_name": name,
             "fs_units": units,
             "fs_domain": domain,
+            "fs_place": type(getattr(space.domain, "factors", (space.domain,))[-1]).__name__,
             "fs_element": space.element,
             "fs_space": json.dumps(element_record(space)),
             "fs_layout": json.dumps(layout),

@@ -1,7 +1,7 @@
 """Domains and function spaces as plain descriptions with named arrays, and back, bit for bit.
 
-A record is a dictionary that JSON can hold; what is large or must stay exact lies beside it in NumPy arrays. Files of every
-kind (xarray data sets, saved surrogates) store these two and nothing else about a domain.
+A record is a dictionary that JSON can hold; what is large or must stay exact lies beside it in NumPy arrays. Files of
+every kind (xarray data sets, saved surrogates) store these two and nothing else about a domain.
 """
 
 from __future__ import annotations

@@ -28,8 +28,15 @@ Tasks = Literal["step", "trajectory"]
 class Readable(Protocol):
     """An array that reads several selections with its file opened once."""
 
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type."""
+        ...
 
     def read(self, selections: Sequence[Any]) -> list[np.ndarray]:
         """The selections, in order."""
@@ -182,8 +189,8 @@ def task_data(
 ) -> OperatorData:
     """Samples of a task: inputs are states at the first instant of each pair, outputs `<name>_next` at the second.
 
-    For whole trajectories inputs are `<name>_start` and outputs functions over time. Fields that do not vary in time keep
-    their names; they are inputs unless asked for otherwise.
+    For whole trajectories inputs are `<name>_start` and outputs functions over time. Fields that do not vary in time
+    keep their names; they are inputs unless asked for otherwise.
     """
     from funcspace.functions.operator_data import OperatorData
 

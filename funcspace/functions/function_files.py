@@ -26,9 +26,9 @@ EXACT = (".nc", ".zarr")
 def function_to_file(function: Function, path: Any) -> None:
     """Write a function to netCDF or Zarr (everything, exactly), or to a mesh file (.vtu, .xdmf, .msh, ...) for viewing.
 
-    In mesh files P1 and Q1 are data on points, P0 on cells, P2 and Q2 data on the points of quadratic cells, RT and N1curl
-    vectors at the middle of each cell. Each function of a batch gets a name of its own, `u_0`, `u_1`, ...; vectors in the
-    plane get a third component 0, which ParaView needs.
+    In mesh files P1 and Q1 are data on points, P0 on cells, P2 and Q2 data on the points of quadratic cells, RT and
+    N1curl vectors at the middle of each cell. Each function of a batch gets a name of its own, `u_0`, `u_1`, ...;
+    vectors in the plane get a third component 0, which ParaView needs.
 
     Raises
     ------
@@ -41,9 +41,7 @@ def function_to_file(function: Function, path: Any) -> None:
         _write_exactly(function, path)
         return
     if type(function.domain).__name__ != "Mesh":
-        raise InputError(
-            f"mesh files hold functions on a Mesh, not on {function.domain!r}; write netCDF (.nc), which ParaView reads too"
-        )
+        raise InputError(f"mesh files hold functions on a Mesh, not on {function.domain!r}; write netCDF (.nc) instead")
     if function.coefficients.is_complex():
         raise InputError(
             f"{function.name!r} is complex, which mesh files cannot hold; write its real and imaginary parts"
@@ -96,8 +94,8 @@ def _three_components(values: np.ndarray, dim: int) -> np.ndarray:
 def function_from_file(path: Any, name: str | None = None) -> Function:
     """Read a function from netCDF or Zarr, or one of the data of a mesh file.
 
-    Data on points make a P1 or Q1 function (P2 or Q2 on quadratic cells), data on cells a P0 function. In the plane a third
-    component that is zero everywhere is left out.
+    Data on points make a P1 or Q1 function (P2 or Q2 on quadratic cells), data on cells a P0 function. In the plane a
+    third component that is zero everywhere is left out.
 
     Parameters
     ----------

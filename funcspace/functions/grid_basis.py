@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -39,19 +39,24 @@ class TensorBasis(ABC):
     Parameters
     ----------
     domain : the domain whose points are the products of the nodes, first axis slowest.
-    name : name of the element.
-    lines : one basis per axis.
+    element : name of the element.
     """
 
     intrinsic_shape: tuple[int, ...] = ()
     nodal = True
     exact = True
 
-    def __init__(self, domain: Any, name: str, lines: Sequence[LineBasis]) -> None:
-        self.domain, self.name, self.lines = domain, name, tuple(lines)
+    def __init__(self, domain: Any, element: str) -> None:
+        self.domain, self.name = domain, element
+        self.lines = tuple(self.make_lines(domain, element))
         self.layout = tuple(line.count for line in self.lines)
         self.dof_shape = (math.prod(self.layout),)
         self.degree = max(line.degree for line in self.lines)
+
+    @staticmethod
+    @abstractmethod
+    def make_lines(domain: Any, element: str) -> Sequence[LineBasis]:
+        """One basis per axis."""
 
     @property
     def dof_points(self) -> Float[Tensor, "n d"]:
@@ -162,8 +167,8 @@ class GridBasis(TensorBasis):
     "constant"  one value per cell, its mean; grids of cells only
     ==========  ====================================================================================
 
-    A refined grid reproduces a function to rounding on vertices for each of the first three, on cells for "fourier"
-    and "constant"; the centres of halved cells are no subset of the old ones, so that "linear" and "cubic" change there.
+    A refined grid reproduces a function to rounding on vertices for the first three, on cells for "fourier" and
+    "constant"; the centres of halved cells are no subset of the old ones, so that "linear" and "cubic" change there.
 
     Raises
     ------
@@ -171,8 +176,10 @@ class GridBasis(TensorBasis):
         When there is no such element, or the grid is not of the kind that it needs; the axis is named.
     """
 
-    def __init__(self, domain: Grid, element: str) -> None:
-        super().__init__(domain, element, [make_line(axis, element) for axis in domain.grid_axes])
+    @staticmethod
+    def make_lines(domain: Grid, element: str) -> Sequence[LineBasis]:
+        """The basis of that name on each axis."""
+        return [make_line(axis, element) for axis in domain.grid_axes]
 
 
 def make_line(axis: GridAxis, element: str) -> LineBasis:
@@ -196,7 +203,7 @@ def make_line(axis: GridAxis, element: str) -> LineBasis:
 
 
 def tensor_rows(lines: Sequence[LineBasis], columns: Sequence[np.ndarray], orders: Sequence[int]) -> LinearMap:
-    """Products of the bases of the axes (or of derivatives, order 1) at scattered points with coordinates `columns`."""
+    """Products of the bases of the axes (derivatives where the order is 1) at points with coordinates `columns`."""
     counts = [line.count for line in lines]
     triples = list(zip(lines, columns, orders, strict=True))
     if any(line.is_dense for line in lines):

@@ -42,8 +42,13 @@ class NetCDFWriter:
         self.write(name, 0, data)
 
     def create(
-        self, name: str, dims: Sequence[str], shape: Sequence[int | None], dtype: np.dtype[Any], attrs: Mapping[str, Any]
-    ) -> int:  # fmt: skip
+        self,
+        name: str,
+        dims: Sequence[str],
+        shape: Sequence[int | None],
+        dtype: np.dtype[Any],
+        attrs: Mapping[str, Any],
+    ) -> int:
         """Make a variable and return how many rows are best written at once; None as a length means: grows."""
         for dim, size in zip(dims, shape, strict=True):
             if dim not in self._sizes:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -119,7 +119,7 @@ class OperatorData(Dataset[dict[str, Tensor]]):
         return cls(
             {name: column(name, array) for name, array in inputs.items()},
             {name: column(name, array) for name, array in outputs.items()},
-            {name: torch.as_tensor(np.asarray(values)) for name, values in (parameters or {}).items()},
+            {name: torch.as_tensor(np.asarray(values, order="C")) for name, values in (parameters or {}).items()},
             {part: _boundary_entry(part, value) for part, value in (boundary or {}).items()},
             dict(attributes or {}),
         )
@@ -131,7 +131,7 @@ class OperatorData(Dataset[dict[str, Tensor]]):
         return len(next(iter(self._columns().values())))
 
     def __getitem__(self, index: Any) -> Any:
-        """Sample `index` as a dict of tensors by name; for a slice or a list of indices, the OperatorData of those samples."""
+        """Sample `index` as a dict of tensors by name; for a slice or a list, the OperatorData of those samples."""
         if isinstance(index, int | np.integer):
             i = range(len(self))[int(index)]
             sample = {name: column[i].coefficients for name, column in self._columns().items()}
@@ -315,7 +315,7 @@ def _unchecked(columns: Any, rest: Any) -> OperatorData:
 def function_from_array(name: str, array: Any, domain: Domain, element: str | None, units: str = "") -> Function:
     """A batch of functions from an array `(samples, *layout[, components])`, checked against the domain."""
     try:
-        values = array if isinstance(array, Tensor) else torch.as_tensor(np.asarray(array))
+        values = array if isinstance(array, Tensor) else torch.as_tensor(np.asarray(array, order="C"))
     except (TypeError, ValueError) as error:
         raise InputError(f"array {name!r} must hold numbers, got {type(array).__name__}: {error}") from error
     if values.ndim and len(values) == 0:

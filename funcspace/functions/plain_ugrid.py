@@ -67,7 +67,7 @@ class MeshLocation:
         odd = np.flatnonzero(missing[:, :width].any(axis=1))
         if odd.size:
             raise InputError(
-                f"the faces of {self.topology!r} have differing numbers of corners (face {odd[0]} has fewer than {width}); "
+                f"the faces of {self.topology!r} have not all the same number of corners (face {odd[0]} has fewer); "
                 "a Mesh has cells of one kind"
             )
         return values[:, :width].astype(np.int64) - int(variable.attrs.get("start_index", 0))

@@ -98,7 +98,7 @@ def plain_layout(
 ) -> PlainLayout:
     """Work out from names and coordinates what each dimension is.
 
-    * batch: `sample_dim`, dimensions called sample, batch, member, run, realization, ..., and leading ones without coordinate;
+    * batch: `sample_dim`, or dimensions called sample, batch, member, run, ..., and leading ones without coordinate;
     * time: called time or t, or with dates;
     * components: called component, channel, ..., with text labels, or last and without coordinate;
     * space: one numeric coordinate each (a Grid; descending ones are flipped), or several along one dimension (a
@@ -188,7 +188,7 @@ def _settle_bare(array: xr.DataArray, kinds: dict[str, str]) -> dict[str, str]:
         curved = [str(c) for c in array.coords if array.coords[c].ndim > 1]
         hint = f" (the coordinates {curved} have several dimensions: a curvilinear grid is no Grid)" if curved else ""
         raise InputError(
-            f"variable {array.name!r}: the dimensions {bare} have no coordinates{hint}; add them with assign_coords, name "
+            f"variable {array.name!r}: the dimensions {bare} have no coordinates{hint}; assign some, name "
             "the one that counts samples with sample_dim, or use OperatorData.from_arrays with a domain"
         )
     return kinds

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from funcspace.errors import InputError
 from funcspace.functions.function import Function
-from funcspace.functions.plot_axes import Style, add_colorbar, figure_size, make_axes, panels, row_size, set_title
+from funcspace.functions.plot_axes import (
+    Style,
+    add_colorbar,
+    closing_on_error,
+    figure_size,
+    make_axes,
+    panels,
+    row_size,
+    set_title,
+)
 from funcspace.functions.plot_comparison import plot_comparison
 from funcspace.functions.plot_history import plot_history
 from funcspace.functions.plot_mesh import plot_mesh
@@ -22,6 +31,7 @@ __all__ = ["plot", "plot_comparison", "plot_history", "plot_mesh"]
 MOST_PANELS = 6
 
 
+@closing_on_error()
 def plot(
     function: Function,
     *,

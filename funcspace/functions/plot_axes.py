@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ __all__ = [
     "Style",
     "add_colorbar",
     "axis_label",
+    "closing_on_error",
     "colour_scale",
     "frame_plane",
     "frame_space",
@@ -61,6 +63,19 @@ class Style:
 def pyplot() -> ModuleType:
     """matplotlib.pyplot, or an error that says how to install it."""
     return require("matplotlib.pyplot", feature="plots", install="pip install 'funcspace[viz]'")
+
+
+@contextmanager
+def closing_on_error() -> Iterator[None]:
+    """Close the figures made inside when an error leaves them unfinished."""
+    plt = pyplot()
+    before = set(plt.get_fignums())
+    try:
+        yield
+    except Exception:
+        for number in set(plt.get_fignums()) - before:
+            plt.close(number)
+        raise
 
 
 def make_axes(ax: Any, *, solid: bool = False, size: tuple[float, float] = (5.2, 4.0)) -> Axes:

@@ -9,7 +9,7 @@ import numpy as np
 
 from funcspace.errors import DomainError, InputError
 from funcspace.functions.function import Function
-from funcspace.functions.plot_axes import Style, colour_scale, pyplot, row_size
+from funcspace.functions.plot_axes import Style, closing_on_error, colour_scale, pyplot, row_size
 from funcspace.functions.plot_quantity import Quantity, quantities
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ __all__ = ["plot_comparison"]
 TITLES = ("coefficient", "truth", "prediction", "error")
 
 
+@closing_on_error()
 def plot_comparison(
     coefficient: Function,
     truth: Function,

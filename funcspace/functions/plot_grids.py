@@ -131,7 +131,7 @@ def draw_grid_slices(ax: Any, quantity: Quantity, style: Style) -> ScalarMappabl
         centres.append(corners.mean(axis=1))
     values = quantity.at(torch.from_numpy(np.concatenate(centres)))
     cmap, low, high = colour_scale(values, style, cyclic=quantity.is_angle)
-    colours = cmap(np.clip((values - low) / (high - low), 0.0, 1.0))
+    colours = cmap((values - low) / (high - low))
     # one collection, so that the tiles of all planes are sorted by depth together; edges close the hairlines
     surface = Poly3DCollection(
         np.concatenate(tiles),

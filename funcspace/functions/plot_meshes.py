@@ -32,6 +32,7 @@ MOST_TRIANGLES = 400_000
 MOST_SURFACE_TRIANGLES = 16_000
 MANY_TRIANGLES = 10_000
 MOST_ARROWS = 18
+FRAME_COLOUR = (0.1, 0.1, 0.1, 1.0)
 # Width of the frame around a facet, relative to the extent of the mesh.
 FRAME_WIDTH = 0.0015
 
@@ -117,8 +118,10 @@ def draw_mesh_surface(ax: Any, quantity: Quantity, style: Style) -> ScalarMappab
     surface = Surface.of(mesh, facets, pieces, framed=style.mesh)
     values = values_in_cells(quantity, surface.cells, surface.reference)
     cmap, low, high = colour_scale(values[~surface.frame], style, cyclic=quantity.is_angle)
-    picture = surface.draw(ax, cmap(np.clip((values - low) / (high - low), 0.0, 1.0)))
-    picture.set_cmap(cmap)
+    picture = surface.draw(ax, cmap((values - low) / (high - low)))
+    # frames are the values that are not there
+    picture.set_array(np.where(surface.frame, np.nan, values))
+    picture.set_cmap(cmap.with_extremes(bad=FRAME_COLOUR) if style.mesh else cmap)
     picture.set_clim(low, high)
     frame_space(ax, mesh)
     return picture
@@ -156,7 +159,7 @@ class Surface:
         """Add the triangles in their colours (t, 4), frames in black; edges in these colours close hairlines."""
         from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
-        painted = np.where(self.frame[:, None], [0.1, 0.1, 0.1, 1.0], colours)
+        painted = np.where(self.frame[:, None], FRAME_COLOUR, colours)
         widths = np.where(self.frame, 0.1, 0.2)
         picture = Poly3DCollection(self.triangles, facecolors=painted, edgecolors=painted, linewidths=widths)
         ax.add_collection3d(picture)

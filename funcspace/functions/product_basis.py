@@ -46,7 +46,8 @@ class ProductBasis:
         names = [None, None] if element is None else [part.strip() for part in element.split("*")]
         if len(names) != 2 or "" in names:
             raise InputError(
-                f'the element of a product names one basis per factor, time first, such as "linear * P1"; got {element!r}'
+                f"the element of a product names one basis per factor, time first, such as 'linear * P1'; "
+                f"got {element!r}"
             )
         self.domain = domain
         self.time = cast(TimesBasis, make_basis(domain.times, names[0]))

@@ -136,7 +136,7 @@ def file_kind(path: Any) -> str:
     if head.startswith(b"\x93NUMPY"):
         raise FileError(f"{target} is one NumPy array; load it and use OperatorData.from_arrays")
     raise FileError(
-        f"{target} is of no known kind; for meshes with data use Function.from_file, for arrays OperatorData.from_arrays"
+        f"{target} is of no known kind; for meshes with data use Function.from_file, else OperatorData.from_arrays"
     )
 
 
@@ -207,8 +207,8 @@ def read_xarray(
 ) -> OperatorData:
     """Samples from variables of an xarray Dataset.
 
-    Axes, units, times and batches are read from names and coordinates, as `Function.from_xarray` does. A variable without
-    a dimension of samples is the same for all samples.
+    Axes, units, times and batches are read from names and coordinates, as `Function.from_xarray` does. A variable
+    without a dimension of samples is the same for all samples.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def read_xarray(
     parameters : names of variables with one number per sample.
     periodic : names of the periodic axes.
     samples : whether the coordinates are "vertices" or centres of "cells".
-    sample_dim : the dimension that counts samples; told by its name, or by being first and without coordinate, when None.
+    sample_dim : the dimension that counts samples; told by its name, or by being first without coordinate, when None.
     lazy : leave the numbers where xarray has them until they are used.
 
     Raises

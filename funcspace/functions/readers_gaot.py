@@ -34,10 +34,10 @@ def from_gaot(
     element: str | None = None,
     lazy: bool | None = None,
 ) -> OperatorData:
-    """Samples from a file with `u` (S, T, N, channels), perhaps `c` (S, T or 1, N, channels), and `x` (S or 1, 1, N, d).
+    """Samples from a file with `u` (S, T, N, channels), perhaps `c` (S, T or 1, N, channels), `x` (S or 1, 1, N, d).
 
-    With one instant, `c` is the input and `u` the output; with several, see `task`. Nodes that are the same for all samples
-    make one PointCloud; nodes that differ make ragged functions, which are read into memory.
+    With one instant, `c` is the input and `u` the output; with several, see `task`. Nodes that are the same for all
+    samples make one PointCloud; nodes that differ make ragged functions, which are read into memory.
 
     Parameters
     ----------
@@ -69,6 +69,7 @@ def from_gaot(
         from funcspace.geometry.cloud import PointCloud
 
         domain = PointCloud(points.reshape(-1, points.shape[-1]))
+    assert domain is not None
     space = FunctionSpace(domain, element)
     if space.n_dofs != nodes:
         raise InputError(f"{where} has {nodes} nodes, but {domain!r} has {space.n_dofs} dofs")
@@ -127,7 +128,7 @@ def _ragged(
     missing = [name for name in (*ins, *outs) if name not in fields]
     if missing:
         raise InputError(f"{path} has no field {missing[0]!r}; it has {list(fields)}")
-    clouds = [PointCloud(nodes) for nodes in points]
+    clouds: list[Any] = [PointCloud(nodes) for nodes in points]
 
     def column(name: str) -> RaggedFunction:
         values = torch.from_numpy(np.ascontiguousarray(fields[name][:, 0]))

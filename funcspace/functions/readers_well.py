@@ -77,7 +77,8 @@ def from_well(
             raise FileError(f"{where} is not laid out as The Well asks: {error}") from error
     return task_data(
         fields, plan, grid, grid.shape, inputs=inputs, outputs=outputs, element=element, lazy=lazy, source=where,
-        parameters=parameters, boundary=_sides(conditions["sides"], grid.grid_axes), attributes={"format": "the_well", **attributes},
+        parameters=parameters, boundary=_sides(conditions["sides"], grid.grid_axes),
+        attributes={"format": "the_well", **attributes},
     )  # fmt: skip
 
 

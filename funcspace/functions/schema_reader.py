@@ -98,7 +98,7 @@ class SchemaReader:
         return space_on(self.domain(str(attrs.get("fs_domain"))), self.json(attrs, "fs_space", name))
 
     def _order(self, name: str, space: FunctionSpace) -> tuple[int, ...] | None:
-        """How to transpose a variable to (*batch, *layout, *components[, part]); None where it does not fit its space."""
+        """How to transpose a variable to (*batch, *layout, *components[, part]); None where it does not fit."""
         variable = self._variable(name)
         inner = [*self.json(variable.attrs, "fs_layout", name), *self.json(variable.attrs, "fs_values", name)]
         expected = (*space.layout, *space.component_shape)

@@ -47,7 +47,7 @@ class FunctionSpace:
     domain : where the functions live.
     element : name of the basis; the domain's default when None.
     components : names of the components of a value; one name makes scalar functions, k names vectors in R^k.
-    value_shape : shape of a value where it is not simply one vector, such as (2, 2); names are then made up unless given.
+    value_shape : shape of a value where it is not simply a vector, such as (2, 2); names are then made up unless given.
 
     Raises
     ------
@@ -183,7 +183,8 @@ class FunctionSpace:
     def _interpolated(self, source: Function, outside: Outside) -> Tensor:
         if source.space.value_shape != self.value_shape:
             raise DomainError(
-                f"cannot interpolate values of shape {source.space.value_shape} into a space of values {self.value_shape}"
+                f"cannot interpolate values of shape {source.space.value_shape} "
+                f"into a space of values {self.value_shape}"
             )
         if self.basis.nodal and not source.space.basis.intrinsic_shape:
             return source.space.prolongation(self, outside=outside)(source.coefficients)
@@ -260,7 +261,7 @@ class FunctionSpace:
         return self.basis.boundary_dofs(part)
 
     def trace(self, part: str) -> LinearMap:
-        """The map that picks the coefficients on a named boundary part, shape (k, *components); its adjoint pads with zeros."""
+        """The map that picks the coefficients on a boundary part, shape (k, *components); its adjoint pads with zeros."""
         chosen = self.dofs(part).numpy()
         picks = sp_selection(chosen, self.n_dofs)
         return valuewise(SparseMap(picks, self.dof_shape, (len(chosen),)), self.component_shape)
@@ -340,7 +341,7 @@ def sample(source: Any, points: Tensor, value_shape: tuple[int, ...]) -> Float[T
     count = len(points)
     raw = source(points) if callable(source) else source
     try:
-        values = raw if isinstance(raw, Tensor) else torch.as_tensor(np.asarray(raw))
+        values = raw if isinstance(raw, Tensor) else torch.as_tensor(np.asarray(raw, order="C"))
     except (TypeError, ValueError) as error:
         raise InputError(
             f"a function is given by a number, a value or a callable of the points, got {raw!r}"

@@ -38,7 +38,7 @@ class SparseMap(LinearMap):
     ) -> None:
         csr = sp.csr_matrix(matrix)
         if not csr.has_canonical_format:
-            csr = csr.copy() if csr is matrix else csr
+            csr = csr.copy()  # it may share its arrays with the one that was given
             csr.sum_duplicates()
         rows, columns = csr.shape
         domain_shape = (columns,) if domain_shape is None else tuple(domain_shape)

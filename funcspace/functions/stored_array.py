@@ -94,7 +94,7 @@ class StoredArray:
 
 @dataclass(frozen=True, eq=False)
 class SplitComplex:
-    """A view of real numbers with a last axis (real, imaginary), or of half precision kept as float32, in its own type."""
+    """Pairs of reals seen as complex numbers, or float32 seen as the half precision that it holds."""
 
     array: Any
     dtype: np.dtype[Any]
@@ -151,7 +151,7 @@ def _open_hdf5(path: str) -> Any:
 
 
 def file_stamp(path: str) -> tuple[int, ...]:
-    """What tells whether a file, or the folder of a Zarr store, is still the same: device, inode, size, time of change."""
+    """What tells whether a file or Zarr store is still the same: device, inode, size, time of change."""
     where = Path(path)
     try:
         status = os.stat(where / "zarr.json" if where.is_dir() else where)

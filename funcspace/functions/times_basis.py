@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from funcspace.errors import InputError
 from funcspace.functions.cubic_line import CubicLine
 from funcspace.functions.grid_basis import TensorBasis
-from funcspace.functions.line_basis import LinearLine
+from funcspace.functions.line_basis import LineBasis, LinearLine
 from funcspace.geometry.times import Times
 
 __all__ = ["TimesBasis"]
@@ -28,9 +30,10 @@ class TimesBasis(TensorBasis):
         When there is no such element.
     """
 
-    def __init__(self, domain: Times, element: str) -> None:
+    @staticmethod
+    def make_lines(domain: Times, element: str) -> Sequence[LineBasis]:
+        """The one basis."""
         kinds = {"linear": LinearLine, "cubic": CubicLine}
         if element not in kinds:
             raise InputError(f"Times have the elements {', '.join(kinds)}; got {element!r}")
-        line = kinds[element](domain.instants.numpy(), domain.start, domain.stop)
-        super().__init__(domain, element, [line])
+        return [kinds[element](domain.instants.numpy(), domain.start, domain.stop)]

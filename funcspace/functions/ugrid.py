@@ -1,4 +1,4 @@
-"""Meshes in UGRID terms: a topology variable, node coordinates, corners of cells, and the dofs of each cell beside them."""
+"""Meshes in UGRID terms: a topology variable, node coordinates, corners of cells; the dofs of each cell beside them."""
 
 from __future__ import annotations
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from funcspace.errors import DomainError, InputError
+import numpy as np
+
+from funcspace.errors import DomainError, FileError, InputError
 from funcspace.functions.data_schema import CONVENTIONS, SCHEMA, SchemaWriter, Variable
 from funcspace.functions.function import Function
-from funcspace.functions.schema_reader import SchemaReader
+from funcspace.functions.schema_reader import SchemaReader, check_schema
 from funcspace.functions.ugrid import nodal_copy
+from funcspace.geometry.grid import Grid
 from funcspace.optional import require
 
 if TYPE_CHECKING:
@@ -86,19 +89,46 @@ def function_from_xarray(dataset: Any, name: str | None = None) -> Function:
     reader = SchemaReader(variables_of(dataset))
     ours = {str(reader.variables[key].attrs.get("fs_name", key)): key for key in reader.functions()}
     key = _chosen(name, ours, dataset)
-    if key in reader.functions() and key is not None:
-        domain = str(reader.variables[key].attrs.get("fs_domain"))
-        if domain in reader.variables and reader.is_whole(key):
+    if key is not None and key in reader.functions():
+        if _is_whole(reader, key):
             return reader.function(key)
-        kind = str(reader.variables[key].attrs.get("location", ""))
-        if kind or (domain not in reader.variables and not domain.startswith(("grid", "times", "product"))):
+        attrs = reader.variables[key].attrs
+        if "location" in attrs or "PointCloud" in str(attrs.get("fs_place")):
             raise DomainError(
-                f"{key!r} is part of a function on {domain!r} or came without it; pass the whole Dataset, not a "
-                "selection of its dofs or a single DataArray"
+                f"{key!r} is part of a function on {attrs.get('fs_domain')!r} or came without it; pass the whole Dataset, "
+                "not a selection of its dofs or a single DataArray"
             )
     from funcspace.functions.plain_xarray import function_from_plain
 
     return function_from_plain(dataset, key)
+
+
+def _is_whole(reader: SchemaReader, key: str) -> bool:
+    """Whether a function and its domain are as they were written; false where an axis was cut or a part is missing."""
+    attrs = reader.variables[key].attrs
+    check_schema(attrs, "the data set")
+    reader.json(attrs, "fs_space", key)
+    domain = reader.variables.get(str(attrs.get("fs_domain")))
+    if domain is None:
+        return False
+    check_schema(domain.attrs, "the data set")
+    try:
+        return reader.is_whole(key) and _labels_agree(reader, key)
+    except FileError:
+        return False
+
+
+def _labels_agree(reader: SchemaReader, key: str) -> bool:
+    """Whether the coordinates along grids and times are still those of the domain, for they may have been changed."""
+    domain = reader.space(key).domain
+    labels: list[Any] = []
+    for factor in getattr(domain, "factors", (domain,)):
+        labels += list(factor.axes.values()) if isinstance(factor, Grid) else [getattr(factor, "instants", None)]
+    dims = reader.json(reader.variables[key].attrs, "fs_layout", key)
+    return all(
+        label is None or dim not in reader.variables or np.array_equal(label.numpy(), reader.array(dim))
+        for dim, label in zip(dims, labels, strict=True)
+    )
 
 
 def _chosen(name: str | None, ours: dict[str, str], dataset: xr.Dataset) -> str | None:

@@ -35,8 +35,13 @@ class ZarrWriter:
         self.write(name, 0, data)
 
     def create(
-        self, name: str, dims: Sequence[str], shape: Sequence[int | None], dtype: np.dtype[Any], attrs: Mapping[str, Any]
-    ) -> int:  # fmt: skip
+        self,
+        name: str,
+        dims: Sequence[str],
+        shape: Sequence[int | None],
+        dtype: np.dtype[Any],
+        attrs: Mapping[str, Any],
+    ) -> int:
         """Make an array and return how many rows are best written at once; None as a length means: grows."""
         chunks = chunk_shape(shape, dtype.itemsize)
         self._arrays[name] = self._group.create_array(

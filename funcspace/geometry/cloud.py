@@ -57,7 +57,7 @@ class PointCloud:
         axis_names: Iterable[str] | None = None,
         boundary: Mapping[str, Any] | None = None,
     ) -> None:
-        array = points if isinstance(points, Tensor) else torch.as_tensor(np.asarray(points, dtype=np.float64))
+        array = points if isinstance(points, Tensor) else torch.from_numpy(np.array(points, dtype=np.float64))
         if array.ndim not in (1, 2) or array.numel() == 0:
             raise InputError(f"a PointCloud needs points of shape (n, d), at least one; got {tuple(array.shape)}")
         self._points = as_points(array, 1 if array.ndim == 1 else array.shape[1]).clone()
@@ -149,9 +149,9 @@ def estimated_measure(points: np.ndarray) -> np.ndarray:
 
     In up to three dimensions each simplex of a Delaunay triangulation is shared by its corners, so that linear
     functions are integrated exactly over the hull; in one dimension this is the trapezoidal rule. Elsewhere, and for
-    points on a line or plane, each point gets a share like the d-th power of the distance to its 2 d-th neighbour, of the
-    volume of the box around the points (directions without extent left out). Coincident points share equally. A single
-    place has measure 1.
+    points on a line or plane, each point gets a share like the d-th power of the distance to its 2 d-th neighbour, of
+    the volume of the box around the points (directions without extent left out). Coincident points share equally. A
+    single place has measure 1.
     """
     places, back, copies = np.unique(points, axis=0, return_inverse=True, return_counts=True)
     back = back.reshape(-1)
@@ -201,7 +201,7 @@ def _neighbour_measure(points: np.ndarray) -> np.ndarray:
 
 
 def _checked_measure(measure: Any, count: int) -> Tensor:
-    values = torch.as_tensor(np.asarray(measure) if not isinstance(measure, Tensor) else measure.detach().cpu())
+    values = torch.as_tensor(np.asarray(measure, order="C") if not isinstance(measure, Tensor) else measure.detach().cpu())
     values = values.to(torch.float64).clone()
     if tuple(values.shape) != (count,):
         raise InputError(f"measure must have shape ({count},), one weight per point; got {tuple(values.shape)}")

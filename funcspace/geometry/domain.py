@@ -91,7 +91,7 @@ def as_points(points: Any, dim: int, *, name: str = "points") -> Float[Tensor, "
     InputError
         When the shape does not fit or a coordinate is NaN or infinite.
     """
-    array = torch.as_tensor(np.asarray(points) if not isinstance(points, Tensor) else points.detach())
+    array = torch.as_tensor(np.asarray(points, order="C") if not isinstance(points, Tensor) else points.detach())
     array = array.to(device="cpu", dtype=torch.float64)
     if dim == 1 and array.ndim <= 1:
         array = array.reshape(-1, 1)

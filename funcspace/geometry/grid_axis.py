@@ -50,8 +50,8 @@ class GridAxis:
         if isinstance(axis, tuple):
             if len(axis) != 3 or isinstance(axis[2], bool) or not isinstance(axis[2], int | np.integer):
                 raise InputError(
-                    f"axis {name!r} as a tuple must be (start, stop, count) with a whole number as count, got {axis!r}; "
-                    "give coordinates as a list or an array"
+                    f"axis {name!r} as a tuple must be (start, stop, count) with a whole number as count, "
+                    f"got {axis!r}; give coordinates as a list or an array"
                 )
             try:
                 start, stop, count = float(axis[0]), float(axis[1]), int(axis[2])
@@ -82,7 +82,7 @@ class GridAxis:
                 f"{values[bad]} and {values[bad + 1]}"
             )
         steps = np.diff(values)
-        equispaced = is_equispaced(values, np.finfo(given.dtype).eps if given.dtype.kind == "f" else 0.0)
+        equispaced = is_equispaced(values, float(np.finfo(given.dtype).eps) if given.dtype.kind == "f" else 0.0)
         if periodic and not equispaced:
             raise InputError(f"the periodic axis {name!r} must be equispaced; give it as (start, stop, count)")
         count, step = values.size, float(steps.mean())

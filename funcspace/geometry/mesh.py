@@ -38,7 +38,7 @@ class Mesh(MeshGeometry, MeshGenerators, MeshExchange):
     points : coordinates (n, d) of all nodes, d = 1, 2, 3.
     cells : indices (m, nodes) into `points`. The cell type follows from d and the nodes per cell: d = 1: 2 interval;
         d = 2: 3 triangle, 4 quadrilateral; d = 3: 4 tetrahedron, 8 hexahedron; curved: d = 1: 3; d = 2: 6 or 9; d = 3: 10 or 27
-        (corners, then midpoints of edges, then of facets, then of the cell).
+        (corners, then midpoints of edges, then of facets, then of the cell). Hexahedra may also come in VTK's order.
     boundaries : named parts: facet indices (k,), facets by their points (k, corners), or predicates on midpoints (k, d).
     cell_type : checked against the shape of `cells` when given.
     units : unit of each axis that has one, by axis name.
@@ -58,8 +58,8 @@ class Mesh(MeshGeometry, MeshGenerators, MeshExchange):
 
     Notes
     -----
-    Inverted, in detail. Quadrilaterals and hexahedra must have positive Jacobian determinants at all corners. Simplices
-    may run either way round if they do so consistently. Codes that give no orientation are recognised: rows of ascending
+    Inverted, in detail. Quadrilaterals must have positive Jacobian determinants at all corners, hexahedra determinants of
+    one sign throughout the mesh. Simplices may run either way round if they do so consistently. Codes that give no orientation are recognised: rows of ascending
     indices (scikit-fem), and tetrahedra of which at least a fifth run each way (Delaunay codes); all others are refused.
 
     Examples
@@ -90,6 +90,7 @@ class Mesh(MeshGeometry, MeshGenerators, MeshExchange):
         cell_nodes = mesh_checks.as_cells(cells, len(nodes))
         reference, degree = reference_cell(nodes.shape[1], cell_nodes.shape[1], cell_type)
         nodes, cell_nodes, _ = mesh_checks.used_nodes(nodes, cell_nodes, drop_unused=drop_unused)
+        cell_nodes = mesh_checks.recognised(nodes, cell_nodes, reference, degree)
         signs = mesh_checks.check_shapes(nodes, cell_nodes, reference, degree, orientation)
         if orientation == "fix":
             cell_nodes = mesh_checks.oriented(cell_nodes, signs, reference)

@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from funcspace.errors import DomainError, InputError
+from funcspace.geometry.mesh_node_orders import from_theirs
 from funcspace.geometry.mesh_topology import Topology, quadratic_numbering
 from funcspace.geometry.reference_cells import FloatArray, IntArray, ReferenceCell
 
@@ -18,6 +19,7 @@ __all__ = [
     "check_shapes",
     "corner_determinants",
     "oriented",
+    "recognised",
     "split_nodes",
     "used_nodes",
 ]
@@ -169,6 +171,8 @@ def _check_signs(signs: IntArray, cell_nodes: IntArray, reference: ReferenceCell
         if reference.dim == 3 and 0.2 <= share <= 0.8:
             return  # tetrahedra in no particular orientation, as Delaunay codes give them
         odd = negative if share <= 0.5 else ~negative
+    elif reference.name == "hexahedron" and negative.all():
+        return  # as scikit-fem makes them
     else:
         odd = negative
     cell = int(np.flatnonzero(odd)[0])
@@ -177,6 +181,21 @@ def _check_signs(signs: IntArray, cell_nodes: IntArray, reference: ReferenceCell
         f"{cell_nodes[cell, : reference.n_corners].tolist()} run the other way round; check the mesh, or pass orientation='fix' "
         "to reorder such cells, or orientation='keep' to take them as they are"
     )
+
+
+def recognised(nodes: FloatArray, cell_nodes: IntArray, reference: ReferenceCell, degree: int) -> IntArray:
+    """Hexahedra in VTK's order (also gmsh's, for 8 corners) in ours: in the wrong one of the two every cell is twisted."""
+    if reference.name != "hexahedron":
+        return cell_nodes
+
+    def twisted(cells: IntArray) -> np.ndarray:
+        determinants, _ = corner_determinants(nodes, cells, reference, degree)
+        return determinants.min(axis=1) * determinants.max(axis=1) <= 0
+
+    if not twisted(cell_nodes).all():
+        return cell_nodes
+    reordered = cell_nodes[:, from_theirs(reference.name, degree, "vtk")]
+    return reordered if not twisted(reordered).all() else cell_nodes
 
 
 def oriented(cell_nodes: IntArray, signs: IntArray, reference: ReferenceCell) -> IntArray:

@@ -51,7 +51,7 @@ def from_dolfinx(source: Any, facet_tags: Any = None, names: Mapping[str, int] |
         return mesh
     kept = np.unique(cell_nodes[:, order[: reference.n_corners]])
     facets = np.searchsorted(kept, _facet_nodes(source, facet_tags, cell_nodes))
-    return mesh.with_boundaries(_named(np.asarray(facet_tags.values), facets, names or {}))
+    return mesh.with_boundaries(_named(np.asarray(facet_tags.values).astype(np.int64), facets, names or {}))
 
 
 def _cell_name(source: Any) -> str:

@@ -259,7 +259,7 @@ def _facet_bits(mesh: Mesh, facets: IntArray) -> IntArray:
     member = np.zeros(len(mesh.facets), dtype=np.int64)
     member[facets] = 1
     on = member[mesh.cell_facets.numpy()] * (mesh.facet_cells.numpy()[mesh.cell_facets.numpy(), 0] == np.arange(mesh.n_cells)[:, None])
-    return (on << np.arange(on.shape[1])).sum(axis=1).astype(np.int32)
+    return (on << np.arange(on.shape[1])).sum(axis=1)
 
 
 def _gmsh_groups(

@@ -92,7 +92,7 @@ class PointLocator:
         inverses = np.linalg.inv(jacobian)
         start = origin[:, 0] if affine else origin[:, 0] + np.einsum("k,mki->mi", reference.shape(middle, degree)[0], local)
         magnitude = np.abs(nodes).max(axis=(1, 2))
-        rounding = 1e-14 + 8 * np.finfo(float).eps * magnitude * np.abs(inverses).sum(axis=2).max(axis=1)
+        rounding = (1e-14 if affine else 1e-13 if degree == 1 else 1e-12) + 8 * np.finfo(float).eps * magnitude * np.abs(inverses).sum(axis=2).max(axis=1)
         depth = max(0, int(np.ceil(np.log2(max(mesh.n_cells, 1) / LEAF))))
         tree = _kernels().build_tree(lower, upper, sizes, depth)
         geometry = (

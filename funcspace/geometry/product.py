@@ -97,8 +97,8 @@ class ProductDomain:
     def boundary(self) -> Mapping[str, Int[Tensor, " k"]]:
         """The parts "start" and "end" of time (all points of space), and the parts of space at all times.
 
-        "boundary" is thus the boundary of space at all times. Indices number points, on meshes the parts of space number
-        facets, those of the first instant first.
+        "boundary" is thus the boundary of space at all times. Indices number points; on meshes the parts of space
+        number facets, those of the first instant first.
         """
         count = len(self.space.points)
         facets = getattr(self.space, "facets", None)

@@ -167,7 +167,7 @@ class CoefficientNetwork(nn.Module):
 
     def forward(
         self, x: Float[Tensor, "batch channel *shape"], hierarchy: GridHierarchy
-    ) -> Float[Tensor, "batch channel *shape"]:
+    ) -> Float[Tensor, "batch out *shape"]:
         """Solve, approximately."""
         grids, indices = hierarchy.levels, [0, *hierarchy.weights[1:]]
         means = coefficient_means(x[:, :1], grids)

@@ -117,7 +117,7 @@ class StencilConv(nn.Module):
     ----------
     in_channels, out_channels : number of channels.
     dimension : 1, 2 or 3.
-    points : 3, or 1 for a map at each point alone.
+    points : 3, or 1 for a map of the channels at each point alone.
     depthwise : one stencil per channel, no mixing.
     bias : add a constant per output channel.
 
@@ -153,10 +153,10 @@ class StencilConv(nn.Module):
 
     def forward(
         self, x: Float[Tensor, "batch channel *shape"], boundary: Boundary, samples: str
-    ) -> Float[Tensor, "batch channel *shape"]:
+    ) -> Float[Tensor, "batch out *shape"]:
         """Apply the stencil to a field with the given boundary conditions."""
         if self.points == 1:
-            return CONV[self.dimension](x, self.weight, self.bias, groups=self.groups)
+            return F.linear(x.movedim(1, -1), self.weight.flatten(1), self.bias).movedim(-1, 1)
         free = tuple(_is_zero(sides, samples) for sides in boundary)
         if not all(free):
             x = pad_ghosts(x, boundary, samples, skip=free)

@@ -6,11 +6,14 @@ import math
 from functools import lru_cache
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from funcspace.operators.grid_levels import GridLevel
 from funcspace.operators.grid_stencil import CONV, CONV_TRANSPOSE, pad_ghosts, stencil_tensor
+
+MODES = {3: "linear", 4: "bilinear", 5: "trilinear"}
 
 __all__ = ["Prolongation", "Restriction", "prolong", "resample", "restrict"]
 
@@ -45,7 +48,13 @@ def resampling_matrix(
 def resample(
     x: Float[Tensor, "batch channel *shape"], target: tuple[int, ...], level: GridLevel
 ) -> Float[Tensor, "batch channel *target"]:
-    """Bring a field from one sampling of the level's box to another one, axis by axis."""
+    """Bring a field from one sampling of the level's box to another one, by linear interpolation along each axis."""
+    if level.samples == "vertices" and all(
+        sides[0] != "periodic" or n == m for sides, n, m in zip(level.boundary, x.shape[2:], target, strict=True)
+    ):
+        if tuple(x.shape[2:]) == target:
+            return x
+        return F.interpolate(x, size=list(target), mode=MODES[x.ndim], align_corners=True)
     for axis, (count, goal) in enumerate(zip(x.shape[2:], target, strict=True)):
         if count == goal:
             continue
@@ -66,7 +75,7 @@ def transfer_stencil(dimension: int, samples: str) -> Float[Tensor, "*k"]:
 def restrict(
     x: Float[Tensor, "batch channel *fine"],
     level: GridLevel,
-    weight: Float[Tensor, "out in *k"] | None = None,
+    weight: Float[Tensor, "out group *k"] | None = None,
     groups: int = 1,
 ) -> Float[Tensor, "batch out *coarse"]:
     """Strided convolution onto the next coarser level; full weighting of each channel where no weight is given.
@@ -95,7 +104,7 @@ def restrict(
 def prolong(
     x: Float[Tensor, "batch channel *coarse"],
     level: GridLevel,
-    weight: Float[Tensor, "in out *k"] | None = None,
+    weight: Float[Tensor, "channel group *k"] | None = None,
     groups: int = 1,
 ) -> Float[Tensor, "batch out *fine"]:
     """Transposed convolution from the next coarser level; multilinear interpolation where no weight is given."""
@@ -178,7 +187,7 @@ class Restriction(Transfer):
 
     def forward(
         self, x: Float[Tensor, "batch channel *fine"], level: GridLevel
-    ) -> Float[Tensor, "batch channel *coarse"]:
+    ) -> Float[Tensor, "batch out *coarse"]:
         """Restrict a field of the level."""
         return restrict(x, level, self.weight, self.groups)
 
@@ -200,6 +209,6 @@ class Prolongation(Transfer):
 
     def forward(
         self, x: Float[Tensor, "batch channel *coarse"], level: GridLevel
-    ) -> Float[Tensor, "batch channel *fine"]:
+    ) -> Float[Tensor, "batch out *fine"]:
         """Prolong a field of the next coarser level."""
         return prolong(x, level, self.weight, self.groups)

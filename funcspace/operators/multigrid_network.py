@@ -101,7 +101,7 @@ class MultigridNetwork(nn.Module):
 
     def forward(
         self, x: Float[Tensor, "batch channel *shape"], hierarchy: GridHierarchy
-    ) -> Float[Tensor, "batch channel *shape"]:
+    ) -> Float[Tensor, "batch out *shape"]:
         """Map input channels to output channels on a hierarchy of grids."""
         finest = hierarchy.levels[0]
         natural = tuple(s if s[0] == "periodic" else ("neumann", "neumann") for s in finest.boundary)

@@ -99,7 +99,7 @@ class ReferenceNetwork(nn.Module):
             if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d):
                 module.reset_parameters()
 
-    def forward(self, x: Float[Tensor, "batch channel *shape"], context: Any = None) -> Float[Tensor, "batch channel *shape"]:
+    def forward(self, x: Float[Tensor, "batch channel *shape"], context: Any = None) -> Float[Tensor, "batch out *shape"]:
         """Map input channels to output channels."""
         if any(n % self.divisor for n in x.shape[2:]):
             raise InputError(

@@ -12,6 +12,7 @@ gives up vectorising beyond eight pairs. Loops start at 0 so that it sees that n
 from __future__ import annotations
 
 from functools import partial
+from typing import Any, cast
 
 import numpy as np
 from numba import njit
@@ -19,7 +20,7 @@ from numba import njit
 __all__ = ["apply", "cycle", "setup"]
 
 # Functions that only compiled code calls need no entry from Python, which saves much of the compile time.
-_inner = partial(njit, cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+_inner: Any = partial(cast(Any, njit), cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 _FAST = {"contract", "nsz", "arcp"}
 _OFFSETS = np.array([[a, b] for a in (-1, 0, 1) for b in (-1, 0, 1)])
 _SIDES = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [1, -1]])
@@ -145,32 +146,28 @@ def _prolong(p, e, u, s0, s1, o0, o1):
 
 
 @_inner()
-def _ratio(a, b):
-    return a / b if b > 0.0 else 0.0
-
-
-@_inner()
 def _along1(s, j, i, d):
-    """Interpolation weight of vertex (j, i) from (j, i + d): the stencil summed over the rows."""
-    left = i + d if d < 0 else i
-    a = s[1, j, left]
+    """Interpolation weight of vertex (j, i) from (j, i + d), d = -1 or 1: the stencil summed over the rows."""
+    toward = s[1, j, min(i, i + d)]
     if d > 0:
-        a += s[3, j, i] + s[4, j - 1, i + 1]
+        toward += s[3, j, i] + s[4, j - 1, i + 1]
     else:
-        a += s[4, j, i] + s[3, j - 1, i - 1]
-    return _ratio(-a, s[0, j, i] + s[2, j, i] + s[2, j - 1, i])
+        toward += s[4, j, i] + s[3, j - 1, i - 1]
+    centre = s[0, j, i] + s[2, j, i] + s[2, j - 1, i]
+    return -toward / centre if centre > 0.0 else 0.0
 
 
 @_inner()
 def _along0(s, j, i, d):
-    """Interpolation weight of vertex (j, i) from (j + d, i): the stencil summed over the columns."""
-    low = j + d if d < 0 else j
-    a = s[2, low, i]
+    """Interpolation weight of vertex (j, i) from (j + d, i), d = -1 or 1: the stencil summed over the columns."""
+    low = min(j, j + d)
+    toward = s[2, low, i]
     if d > 0:
-        a += s[3, j, i] + s[4, j, i]
+        toward += s[3, j, i] + s[4, j, i]
     else:
-        a += s[3, j - 1, i - 1] + s[4, j - 1, i + 1]
-    return _ratio(-a, s[0, j, i] + s[1, j, i] + s[1, j, i - 1])
+        toward += s[3, low, i - 1] + s[4, low, i + 1]
+    centre = s[0, j, i] + s[1, j, i] + s[1, j, i - 1]
+    return -toward / centre if centre > 0.0 else 0.0
 
 
 @_inner()
@@ -188,22 +185,26 @@ def _interpolation(s, p, s0, s1, o0, o1):
         for ic in range(2, p.shape[2] - 2):
             i = (ic - 2) * s1 + o1 + 2
             p[4, jc, ic] = 1.0
-            if s1 == 2:
-                p[3, jc, ic] = _along1(s, j, i - 1, 1)
-                p[5, jc, ic] = _along1(s, j, i + 1, -1)
-            if s0 == 2:
-                p[1, jc, ic] = _along0(s, j - 1, i, 1)
-                p[7, jc, ic] = _along0(s, j + 1, i, -1)
-            if s0 == 2 and s1 == 2:
-                # The corners take their value from all eight neighbours through their own equation.
-                a = s[3, j - 1, i - 1] + s[1, j - 1, i - 1] * p[1, jc, ic] + s[2, j - 1, i - 1] * p[3, jc, ic]
-                p[0, jc, ic] = _ratio(-a, s[0, j - 1, i - 1])
-                a = s[4, j - 1, i + 1] + s[1, j - 1, i] * p[1, jc, ic] + s[2, j - 1, i + 1] * p[5, jc, ic]
-                p[2, jc, ic] = _ratio(-a, s[0, j - 1, i + 1])
-                a = s[4, j, i] + s[1, j + 1, i - 1] * p[7, jc, ic] + s[2, j, i - 1] * p[3, jc, ic]
-                p[6, jc, ic] = _ratio(-a, s[0, j + 1, i - 1])
-                a = s[3, j, i] + s[1, j + 1, i] * p[7, jc, ic] + s[2, j, i + 1] * p[5, jc, ic]
-                p[8, jc, ic] = _ratio(-a, s[0, j + 1, i + 1])
+            for side in range(2):
+                d = 2 * side - 1
+                if s1 == 2:
+                    p[3 + 2 * side, jc, ic] = _along1(s, j, i + d, -d)
+                if s0 == 2:
+                    p[1 + 6 * side, jc, ic] = _along0(s, j + d, i, -d)
+            if s0 == 1 or s1 == 1:
+                continue
+            # The corners take their value from all eight neighbours through their own equation.
+            for side0 in range(2):
+                for side1 in range(2):
+                    jj = j + 2 * side0 - 1
+                    ii = i + 2 * side1 - 1
+                    low = min(j, jj)
+                    diagonal = s[3, low, min(i, ii)] if side0 == side1 else s[4, low, max(i, ii)]
+                    a = diagonal + s[1, jj, min(i, ii)] * p[1 + 6 * side0, jc, ic]
+                    a += s[2, low, ii] * p[3 + 2 * side1, jc, ic]
+                    centre = s[0, jj, ii]
+                    if centre > 0.0:
+                        p[6 * side0 + 2 * side1, jc, ic] = -a / centre
 
 
 @_inner(fastmath=_FAST)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
+from typing import Any, cast
+from zlib import crc32
 
 import numpy as np
 from numba import njit
 
+from funcspace.solvers import _multigrid_kernels
 from funcspace.solvers._multigrid_kernels import apply, cycle, setup
 
 __all__ = ["solve_range"]
 
-_inner = partial(njit, cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+_inner: Any = partial(cast(Any, njit), cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 @_inner(fastmath={"contract", "nsz", "reassoc"})
@@ -216,60 +220,86 @@ def _stencils64(levels):
     return arrays
 
 
-@njit(cache=True, nogil=True)
-def solve_range(
-    start, stop, k, c, robin, h0, h1, load, given, box, levels, singular, tolerance, limit, out, iterations, residuals
-):
-    """Solve samples start..stop-1: solutions on all vertices into `out`, true relative residuals into `residuals`.
+def _compiled(stamp):
+    """The batch solver. Numba's cache on disk sees changes in this file and in `stamp`, so that stands for the other one."""
 
-    k, c : (1 or samples, m0, m1), c may be empty; load, given : (1 or samples, n0, n1), `given` zero but on
-        Dirichlet sides;
-    box : first and past-the-last unknown vertex per axis; levels : rows of n0, n1 and of step and offset per axis.
-    """
-    a0, a1 = box[0], box[2]
-    m0, m1 = k.shape[1], k.shape[2]
-    count = levels.shape[0]
-    narrow = _stencils32(levels, 5, 0)
-    weights = _stencils32(levels, 9, 1)
-    wide = _stencils64(levels)
-    inverse, fs, us, rs = _planes(levels), _planes(levels), _planes(levels), _planes(levels)
-    shape = (levels[0, 0] + 4, levels[0, 1] + 4)
-    b = np.zeros(shape)
-    u = np.zeros(shape)
-    work = np.zeros((4, shape[0], shape[1]))
-    t = np.zeros(shape[1], np.float32)
-    w = np.zeros((25, shape[1]))
-    small = levels[count - 1, 0] * levels[count - 1, 1]
-    lower = np.zeros((small, small))
-    x = np.zeros(small)
-    full = np.zeros((5, m0 + 5, m1 + 5))
-    framed = np.zeros((m0 + 5, m1 + 5))
-    image = np.zeros((m0 + 5, m1 + 5))
-    built = -1
-    scale = 1.0
-    for sample in range(start, stop):
-        which = sample if k.shape[0] > 1 or c.shape[0] > 1 else 0
-        if which != built:
-            built = which
-            _assemble(k[min(sample, k.shape[0] - 1)], c[min(sample, c.shape[0] - 1)], robin, h0, h1, full)
-            scale = _extract(full, a0, a1, wide[0])
-            setup(levels, wide, narrow, inverse, weights, w, lower, singular)
-        values = given[min(sample, given.shape[0] - 1)]
-        _right_hand_side(full, load[min(sample, load.shape[0] - 1)], values, framed, image, scale, a0, a1, b)
-        if singular:
-            _centre(b)
-        norm = np.sqrt(_dot(b.ravel(), b.ravel()))
-        _copy(u.ravel(), u.ravel(), 0.0)
-        if norm > 0.0:
-            steps, final = _conjugate_gradients(
-                levels, wide[0], narrow, inverse, weights, lower, b, u, work, fs, us, rs, t, x,
-                tolerance * norm, limit, singular,
-            )  # fmt: skip
-            iterations[sample] = steps
-            residuals[sample] = final / norm
-        for j in range(values.shape[0]):
-            for i in range(values.shape[1]):
-                out[sample, j, i] = values[j, i]
-        for j in range(shape[0] - 4):
-            for i in range(shape[1] - 4):
-                out[sample, j + a0, i + a1] = u[j + 2, i + 2]
+    @njit(cache=True, nogil=True)
+    def solve_range(
+        start,
+        stop,
+        k,
+        c,
+        robin,
+        h0,
+        h1,
+        load,
+        given,
+        box,
+        levels,
+        singular,
+        tolerance,
+        limit,
+        out,
+        iterations,
+        residuals,
+    ):
+        """Solve samples start..stop-1: solutions on all vertices into `out`, true relative residuals into `residuals`.
+
+        k, c : (1 or samples, m0, m1), c may be empty; load, given : (1 or samples, n0, n1), `given` zero but on
+            Dirichlet sides;
+        box : first and past-the-last unknown vertex per axis; levels : rows of n0, n1 and of step and offset per axis.
+        """
+        if stamp < 0:
+            return
+        a0, a1 = box[0], box[2]
+        m0, m1 = k.shape[1], k.shape[2]
+        count = levels.shape[0]
+        narrow = _stencils32(levels, 5, 0)
+        weights = _stencils32(levels, 9, 1)
+        wide = _stencils64(levels)
+        inverse, fs, us, rs = _planes(levels), _planes(levels), _planes(levels), _planes(levels)
+        shape = (levels[0, 0] + 4, levels[0, 1] + 4)
+        b = np.zeros(shape)
+        u = np.zeros(shape)
+        work = np.zeros((4, shape[0], shape[1]))
+        t = np.zeros(shape[1], np.float32)
+        w = np.zeros((25, shape[1]))
+        small = levels[count - 1, 0] * levels[count - 1, 1]
+        lower = np.zeros((small, small))
+        x = np.zeros(small)
+        full = np.zeros((5, m0 + 5, m1 + 5))
+        framed = np.zeros((m0 + 5, m1 + 5))
+        image = np.zeros((m0 + 5, m1 + 5))
+        built = -1
+        scale = 1.0
+        for sample in range(start, stop):
+            which = sample if k.shape[0] > 1 or c.shape[0] > 1 else 0
+            if which != built:
+                built = which
+                _assemble(k[min(sample, k.shape[0] - 1)], c[min(sample, c.shape[0] - 1)], robin, h0, h1, full)
+                scale = _extract(full, a0, a1, wide[0])
+                setup(levels, wide, narrow, inverse, weights, w, lower, singular)
+            values = given[min(sample, given.shape[0] - 1)]
+            _right_hand_side(full, load[min(sample, load.shape[0] - 1)], values, framed, image, scale, a0, a1, b)
+            if singular:
+                _centre(b)
+            norm = np.sqrt(_dot(b.ravel(), b.ravel()))
+            _copy(u.ravel(), u.ravel(), 0.0)
+            if norm > 0.0:
+                steps, final = _conjugate_gradients(
+                    levels, wide[0], narrow, inverse, weights, lower, b, u, work, fs, us, rs, t, x,
+                    tolerance * norm, limit, singular,
+                )  # fmt: skip
+                iterations[sample] = steps
+                residuals[sample] = final / norm
+            for j in range(values.shape[0]):
+                for i in range(values.shape[1]):
+                    out[sample, j, i] = values[j, i]
+            for j in range(shape[0] - 4):
+                for i in range(shape[1] - 4):
+                    out[sample, j + a0, i + a1] = u[j + 2, i + 2]
+
+    return solve_range
+
+
+solve_range = _compiled(crc32(Path(_multigrid_kernels.__file__).read_bytes()))

@@ -53,7 +53,7 @@ class SparsePattern:
     def values(self, local: list[FloatArray]) -> FloatArray:
         """The entries of the whole matrix from local matrices (elements, local, local)."""
         flat = np.concatenate([block.ravel() for block in local])
-        return np.bincount(self._slots, weights=flat, minlength=self.nonzeros)
+        return np.asarray(np.bincount(self._slots, weights=flat, minlength=self.nonzeros), dtype=np.float64)
 
     def inner(self, values: FloatArray) -> Any:
         """The block among the free dofs, CSR."""
@@ -251,7 +251,7 @@ def _grid_mesh(grid: Grid) -> tuple[Any, Any, IntArray]:
     for line, axis, coordinate in zip(lines, grid.grid_axes, np.asarray(mesh.p), strict=True):
         middles = 0.5 * (line[1:] + line[:-1])
         index.append(np.searchsorted(middles, coordinate) % axis.count)
-    return mesh, element, np.ravel_multi_index(tuple(index), grid.shape).astype(np.int64)
+    return mesh, element, np.asarray(np.ravel_multi_index(tuple(index), grid.shape), dtype=np.int64)
 
 
 def _grid_facets(grid: Any, mesh: Any) -> dict[str, IntArray]:

@@ -60,8 +60,8 @@ class AxisModes:
         """Square roots of the eigenvalues, one per mode."""
         m = np.arange(self.count)
         if self.boundary == "periodic":
-            return 2.0 * np.pi * ((m + 1) // 2) / self.length
-        return np.pi * (m + (self.boundary == "dirichlet")) / self.length
+            return np.asarray(2.0 * np.pi * ((m + 1) // 2) / self.length, dtype=np.float64)
+        return np.asarray(np.pi * (m + (self.boundary == "dirichlet")) / self.length, dtype=np.float64)
 
     def at(self, coordinates: FloatArray) -> FloatArray:
         """Values of the modes at coordinates (n,): shape (n, count)."""

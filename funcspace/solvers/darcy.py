@@ -81,10 +81,11 @@ class Darcy:
             count = 64 if resolution is None else resolution
             if not isinstance(count, int | np.integer) or count < 3:
                 raise InputError(f"resolution must be an integer of at least 3 vertices per side; got {resolution!r}")
-            domain = Grid(x=(0.0, 1.0, int(count)), y=(0.0, 1.0, int(count)))
-        if not isinstance(domain, Grid | Mesh):
+            self.domain: Any = Grid(x=(0.0, 1.0, int(count)), y=(0.0, 1.0, int(count)))
+        else:
+            self.domain = domain
+        if not isinstance(self.domain, Grid | Mesh):
             raise InputError(f"Darcy problems are solved on a Grid or a Mesh; got {type(domain).__name__}")
-        self.domain = domain
         self.source = source
         self.tolerance = tolerance
         self.workers = workers

@@ -79,9 +79,9 @@ def solve_grid(
     *,
     axes: Sequence[ArrayLike],
     reaction: ArrayLike | float = 0.0,
-    dirichlet: Sequence[Sequence[bool]] = ((True, True), (True, True)),
+    dirichlet: Sequence[Sequence[bool]] | None = None,
     boundary_values: ArrayLike | None = None,
-    robin: Sequence[Sequence[float]] = ((0.0, 0.0), (0.0, 0.0)),
+    robin: Sequence[Sequence[float]] | None = None,
     tolerance: float = 1e-10,
     max_iterations: int = 200,
     workers: int | None = None,
@@ -103,7 +103,8 @@ def solve_grid(
     load : (n_0, n_1) or (samples, n_0, n_1) integrals of f (and of natural boundary data) against the vertex functions.
     axes : vertex coordinates per axis, increasing, n = m + 1 of them; the spacing may vary.
     reaction : c >= 0, a number or one value per cell as for k.
-    dirichlet : for each axis, whether u is given on the low and the high side; elsewhere the condition is natural.
+    dirichlet : for each axis, whether u is given on the low and the high side, all sides by default; elsewhere the condition
+        is natural.
     boundary_values : (n_0, n_1) or (samples, n_0, n_1), read on Dirichlet sides only; zero by default.
     robin : for each axis, alpha >= 0 on the low and the high side in k du/dn + alpha u = g.
     tolerance : bound on the Euclidean norm of the residual relative to that of the right-hand side.
@@ -146,8 +147,11 @@ def solve_grid(
         raise InputError("reaction must not be negative: the system would not be positive definite")
     _check_finite(b, "load")
     _check_finite(given, "boundary_values")
-    sides = np.array(dirichlet, dtype=bool).reshape(dim, 2)
-    alpha = np.array(robin, dtype=np.float64).reshape(dim, 2)
+    sides = np.ones((dim, 2), dtype=bool) if dirichlet is None else np.array(dirichlet, dtype=bool)
+    alpha = np.zeros((dim, 2)) if robin is None else np.array(robin, dtype=np.float64)
+    for name, array in (("dirichlet", sides), ("robin", alpha)):
+        if array.shape != (dim, 2):
+            raise InputError(f"{name} must hold a (low, high) pair for each of {dim} axes; got shape {array.shape}")
     if (alpha < 0).any() or not np.isfinite(alpha).all():
         raise InputError(f"robin coefficients must be finite and not negative; got {alpha.tolist()}")
     alpha[sides] = 0.0

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from funcspace.errors import DomainError, InputError
 from funcspace.geometry.domain import Domain
 from funcspace.geometry.mesh import Mesh
+from funcspace.geometry.mesh_node_orders import to_theirs
 from funcspace.geometry.reference_cells import REFERENCE_CELLS
 
 SQUARE = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]
@@ -327,6 +328,17 @@ def test_orientation_conventions_that_are_accepted() -> None:
     Mesh(ascending[[0, 1, 3, 2]], [[0, 1, 2], [1, 2, 3]])
     with pytest.raises(InputError, match="orientation"):
         Mesh(SQUARE, clockwise, orientation="turn")  # pyright: ignore
+
+
+@pytest.mark.parametrize("degree", [1, 2])
+def test_hexahedra_in_the_order_of_vtk(degree: int) -> None:
+    ours = mesh_of("hexahedron", degree)
+    theirs = ours.cell_nodes[:, list(to_theirs("hexahedron", degree, "vtk"))]
+    assert not torch.equal(theirs, ours.cell_nodes)
+    again = Mesh(ours.nodes, theirs)
+    assert again == ours.with_boundaries({}, replace=True)
+    cube = [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]]
+    assert float(Mesh(cube, [list(range(8))]).measure.sum()) == pytest.approx(1.0)
 
 
 def test_opting_out_of_checks() -> None:

@@ -11,6 +11,7 @@ import torch
 from funcspace.errors import DomainError, InputError
 from funcspace.geometry import signed_distance as sd
 from funcspace.geometry.mesh import Mesh
+from funcspace.geometry.mesh_fill import fill_loops
 
 SIZES = (0.25, 0.11, 0.05)
 ROUND: dict[str, Callable[[float], Mesh]] = {
@@ -158,11 +159,6 @@ def test_a_plate_without_holes_is_a_rectangle() -> None:
         (lambda: Mesh.perforated_plate(0.1, holes=[(0.1, 0.5, 0.2)]), InputError, "hole 0 .* not inside"),
         (lambda: Mesh.perforated_plate(0.1, holes=[(0.4, 0.5, 0.2), (0.6, 0.5, 0.2)]), InputError, "overlap"),
         (lambda: Mesh.perforated_plate(0.1, holes=[(0.4, 0.5, -0.2)]), InputError, "hole 0"),
-        (
-            lambda: Mesh.perforated_plate(0.2, holes=[(0.295, 0.5, 0.2), (0.7, 0.5, 0.2)]),
-            DomainError,
-            "smaller h",
-        ),
         (lambda: Mesh.from_signed_distance(star, 0.1, [(-0.5, -1), (1, 1)]), DomainError, "widen"),
         (lambda: Mesh.from_signed_distance(lambda x: 1 + x[:, 0] ** 2, 0.1, [(-1, -1), (1, 1)]), DomainError, "zero curve"),
         (lambda: Mesh.from_signed_distance(lambda x: x, 0.1, [(-1, -1), (1, 1)]), InputError, "one per point"),
@@ -179,6 +175,16 @@ def test_a_plate_without_holes_is_a_rectangle() -> None:
 def test_bad_requests(make: Callable[[], Mesh], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         make()
+
+
+def test_a_boundary_that_cannot_be_kept_is_an_error() -> None:
+    """A small hole almost touches the middle of a long boundary edge of another."""
+    angle = 2 * np.pi * np.arange(8) / 8
+    small = np.array([0.5, 0.765]) - 0.05 * np.stack([np.cos(-angle), np.sin(-angle)], axis=1)
+    frame = np.array([[-1.0, -1.0], [2.0, -1.0], [2.0, 2.0], [-1.0, 2.0]])
+    block = np.array([[0.3, 0.3], [0.3, 0.7], [0.7, 0.7], [0.7, 0.3]])
+    with pytest.raises(DomainError, match="choose a smaller h"):
+        fill_loops([frame, block, small], 3.0, lambda x: np.full(len(x), -1e-3))
 
 
 # signed distances
