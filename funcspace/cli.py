@@ -29,29 +29,23 @@ PROBLEMS = {"darcy": "Darcy"}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted."""
-    import click
-
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = app(words, standalone_mode=False)
-        return code if isinstance(code, int) else 0
-    except click.exceptions.Exit as exit_:
-        return exit_.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        typer.echo("interrupted; a run with --folder continues with the same command", err=True)
+        app(words)
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; a fit with --folder goes on with the same command", err=True)
         return 130
     except (FuncspaceError, OSError) as error:
         if "--debug" in words:
             raise
-        message = " ".join(str(error).split())
-        typer.echo(f"error: {message}  (--debug shows where)", err=True)
+        typer.echo(f"error: {' '.join(str(error).split())}  (--debug shows where)", err=True)
         return 1
+    return 0
 
 
-def _version(shown: bool) -> None:
+def _version(shown: bool | None) -> None:
     if shown:
         typer.echo(f"funcspace {fs.__version__}")
         raise typer.Exit
@@ -61,8 +55,8 @@ def _version(shown: bool) -> None:
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
-    ] = False,
+        bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = None,
 ) -> None:
     """Learn maps between functions: make data, fit surrogates, evaluate them."""
 

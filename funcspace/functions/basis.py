@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from funcspace.errors import InputError, OutsideError
-from funcspace.functions.linear_map import ComposedMap, LinearMap, ReshapedMap
-from funcspace.functions.sparse_map import KroneckerMap, RowProductMap, SparseMap
+from funcspace.functions.linear_map import LinearMap
+from funcspace.functions.sparse_map import SparseMap
 from funcspace.geometry.domain import Domain
 
 __all__ = ["Basis", "MaskedMap", "Outside", "Quadrature", "make_basis", "outside_mask", "projection_between"]
@@ -101,6 +101,9 @@ class MaskedMap(LinearMap):
 
     def transposed(self, y: Tensor) -> Tensor:
         return self.inner.transposed(torch.where(self._expanded(y), torch.zeros_like(y), y))
+
+    def _parts(self) -> Sequence[LinearMap]:
+        return (self.inner,)
 
     def _matrix(self) -> Any:
         keep = np.repeat(~self.mask.numpy(), self.shape[0] // len(self.mask))
@@ -207,8 +210,7 @@ def projection_between(target: Basis, source: Basis) -> LinearMap:
     to_target = rule.values if finer is target else target.evaluation(rule.points, False, "nearest")
     to_source = rule.values if finer is source else source.evaluation(rule.points, False, "nearest")
     weights = sp.diags(np.repeat(rule.weights.numpy(), math.prod(target.intrinsic_shape)))
-    structured_maps = KroneckerMap | RowProductMap | ComposedMap | ReshapedMap
-    if not isinstance(to_target, structured_maps) and not isinstance(to_source, structured_maps):
+    if to_target.is_sparse and to_source.is_sparse:
         product = to_target.matrix.T @ weights @ to_source.matrix
         load: LinearMap = SparseMap(product, source.dof_shape, target.dof_shape)
     else:

@@ -141,6 +141,15 @@ class LinearMap(ABC):
         return self
 
     @property
+    def is_sparse(self) -> bool:
+        """Whether the matrix of the map has few entries; not so for inverses and Fourier transforms."""
+        return all(part.is_sparse for part in self._parts())
+
+    def _parts(self) -> Sequence[LinearMap]:
+        """The maps that this one is made of."""
+        return ()
+
+    @property
     def shape(self) -> tuple[int, int]:
         """Shape of the matrix on flattened coefficients, (rows, columns)."""
         return math.prod(self.codomain_shape), math.prod(self.domain_shape)
@@ -176,6 +185,9 @@ class AdjointMap(LinearMap):
 
     def inverse(self) -> LinearMap:
         return self.of.inverse().adjoint()
+
+    def _parts(self) -> Sequence[LinearMap]:
+        return (self.of,)
 
     def _matrix(self) -> sp.csr_matrix:
         return sp.csr_matrix(self.of.matrix.T)
@@ -220,6 +232,9 @@ class ReshapedMap(LinearMap):
     def inverse(self) -> LinearMap:
         return ReshapedMap(self.inner.inverse(), self.codomain_shape, self.domain_shape)
 
+    def _parts(self) -> Sequence[LinearMap]:
+        return (self.inner,)
+
     def _matrix(self) -> sp.csr_matrix:
         return self.inner.matrix
 
@@ -248,8 +263,16 @@ class ComposedMap(LinearMap):
             return super().inverse()
         return ComposedMap(self.inner.inverse(), self.outer.inverse())
 
+    def _parts(self) -> Sequence[LinearMap]:
+        return (self.outer, self.inner)
+
     def _matrix(self) -> sp.csr_matrix:
-        return sp.csr_matrix(self.outer.matrix @ self.inner.matrix)
+        rows, between = self.outer.shape
+        if self.inner.is_sparse or rows > between:
+            return sp.csr_matrix(self.outer.matrix @ self.inner.matrix)
+        # the rows of the product are images under the adjoint of the inner map, whose own matrix may be large
+        images = self.inner.transposed(self.outer.dense().reshape(rows, *self.inner.codomain_shape))
+        return sp.csr_matrix(images.reshape(rows, self.shape[1]).numpy())
 
 
 class SumMap(LinearMap):
@@ -277,6 +300,9 @@ class SumMap(LinearMap):
         factor, term = self.terms[0]
         return SumMap([(1.0 / factor, term.inverse())])
 
+    def _parts(self) -> Sequence[LinearMap]:
+        return [term for _, term in self.terms]
+
     def _matrix(self) -> sp.csr_matrix:
         total = self.terms[0][0] * self.terms[0][1].matrix
         for factor, term in self.terms[1:]:
@@ -302,6 +328,9 @@ class StackedMap(LinearMap):
 
     def transposed(self, y: Tensor) -> Tensor:
         return _combine([(1.0, part.transposed(y[..., i])) for i, part in enumerate(self.parts)])
+
+    def _parts(self) -> Sequence[LinearMap]:
+        return self.parts
 
     def _matrix(self) -> sp.csr_matrix:
         rows = self.parts[0].shape[0]
@@ -345,6 +374,9 @@ class ValuewiseMap(LinearMap):
         if self._rest:
             return super().inverse()
         return ValuewiseMap(self.scalar.inverse(), self.value_shape)
+
+    def _parts(self) -> Sequence[LinearMap]:
+        return (self.scalar,)
 
     def _matrix(self) -> sp.csr_matrix:
         count = math.prod(self.value_shape)

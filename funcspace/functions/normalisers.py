@@ -238,7 +238,7 @@ def _square(values: Tensor) -> Tensor:
 
 
 def _to_json(values: Tensor) -> Any:
-    array = np.ascontiguousarray(values.detach().cpu().numpy())
+    array = np.array(values.detach().cpu().numpy(), order="C")
     if array.size <= LISTED_NUMBERS and array.dtype == np.float64:
         return array.tolist()
     return {

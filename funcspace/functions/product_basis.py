@@ -198,6 +198,9 @@ class JoinedMap(LinearMap):
             total = total + part.transposed(piece)
         return total
 
+    def _parts(self) -> Sequence[LinearMap]:
+        return self.parts
+
     def _matrix(self) -> sp.csr_matrix:
         lead = math.prod(self.codomain_shape[:-1])
         numbers, start = [], 0

@@ -155,7 +155,7 @@ class KroneckerMap(LinearMap):
         assert part is not None
         key = (axis, like.device, like.dtype)
         if key not in self._dense:
-            if math.prod(part.shape) > (DENSE_SPARSE_ENTRIES if isinstance(part, SparseMap) else DENSE_OTHER_ENTRIES):
+            if math.prod(part.shape) > (DENSE_SPARSE_ENTRIES if part.is_sparse else DENSE_OTHER_ENTRIES):
                 return None
             with torch.inference_mode(False):
                 self._dense[key] = part.dense(like.dtype).to(like.device)
@@ -193,6 +193,9 @@ class KroneckerMap(LinearMap):
         factors = [None if part is None else part.inverse() for part in self.factors]
         return KroneckerMap(factors, self.rows, self.codomain_shape, self.domain_shape)
 
+    def _parts(self) -> Sequence[LinearMap]:
+        return [part for part in self.factors if part is not None]
+
     def _matrix(self) -> sp.csr_matrix:
         total: Any = sp.identity(1, format="csr")
         for part, count in zip(self.factors, self.columns, strict=True):
@@ -227,6 +230,8 @@ class RowProductMap(LinearMap):
     columns : number of columns per axis.
     count : number of rows.
     """
+
+    is_sparse = False
 
     def __init__(self, factors: Sequence[Callable[[slice], np.ndarray]], columns: Sequence[int], count: int) -> None:
         self.columns = tuple(int(n) for n in columns)
@@ -285,6 +290,8 @@ class SolveMap(LinearMap):
     Runs in float64 on the CPU and returns the device and dtype that came in.
     """
 
+    is_sparse = False
+
     def __init__(self, matrix: Any, shape: Sequence[int] | None = None) -> None:
         from scipy.sparse.linalg import splu
 
@@ -323,6 +330,8 @@ class SolveMap(LinearMap):
 
 class FunctionMap(LinearMap):
     """A map given by two functions, itself and its adjoint, on tensors with one batch axis."""
+
+    is_sparse = False
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from funcspace.errors import FileError
+from funcspace.errors import FileError, FuncspaceError
 from funcspace.optional import require
 
 __all__ = ["SplitComplex", "StoredArray", "file_stamp", "opened"]
@@ -131,9 +131,9 @@ def opened(path: str, kind: Kind) -> Iterator[Any]:
                 yield file
             finally:
                 file.close()
-    except FileError:
+    except FuncspaceError:
         raise
-    except (OSError, RuntimeError, KeyError, EOFError) as error:
+    except (OSError, RuntimeError, KeyError, EOFError, ValueError) as error:
         raise FileError(f"cannot read {path}: {error}") from error
 
 

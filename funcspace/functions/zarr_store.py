@@ -52,7 +52,7 @@ class ZarrWriter:
             dimension_names=tuple(dims),
             attributes=dict(attrs),
             compressors=[self._codecs.Crc32cCodec()],
-            fill_value=np.nan if dtype.kind == "f" else 0,
+            fill_value=_absent(dtype),
             config={"write_empty_chunks": True},  # so that a missing chunk is a lost one
         )
         return chunks[0] if chunks else 1
@@ -82,6 +82,20 @@ class ZarrWriter:
         """Nothing is open between writes."""
 
 
+def _absent(dtype: np.dtype[Any]) -> Any:
+    """A fill value that no chunk consists of; others, who leave out chunks of zeros, do not use it."""
+    if dtype.kind in "fc":
+        return np.nan
+    return np.iinfo(dtype).max if dtype.kind == "u" else np.iinfo(dtype).min
+
+
+def _lost_chunks(array: Any) -> int:
+    """How many chunks are missing that were written."""
+    if array.dtype.kind not in "iufc" or not np.array_equal(array.fill_value, _absent(array.dtype), equal_nan=True):
+        return 0
+    return array.nchunks - array.nchunks_initialized
+
+
 def is_zarr_store(folder: Path) -> bool:
     """Whether a folder is a Zarr store, and so may be replaced by another one."""
     return (folder / "zarr.json").is_file() or (folder / ".zgroup").is_file()
@@ -99,7 +113,7 @@ def read_zarr(path: str) -> tuple[dict[str, Variable], dict[str, Any]]:
     with opened(path, "zarr") as group:
         variables, ours = {}, "fs_schema" in group.attrs
         for name, array in group.arrays():
-            missing = array.nchunks - array.nchunks_initialized if ours else 0
+            missing = _lost_chunks(array) if ours else 0
             if missing:
                 raise FileError(f"{path} is truncated: {missing} of the {array.nchunks} chunks of {name!r} are missing")
             dims = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")

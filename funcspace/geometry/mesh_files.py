@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 import numpy as np
 
@@ -114,7 +115,7 @@ def write_mesh(
         replace_file(path, lambda temporary: write_gmsh(temporary, points, cells, names, data, per_cell))
         return
     if kind in (".vtu", ".vtk", ".xdmf", ".xmf"):
-        per_cell.update({PART + part: _facet_bits(mesh, facets) for part, facets in parts.items()})
+        per_cell.update({PART + quote(part): _facet_bits(mesh, facets) for part, facets in parts.items()})
     elif parts:
         logger.warning("%s: files of this format cannot keep the named parts %s", path, ", ".join(parts))
     cell_type = mesh.reference.meshio_names[mesh.degree - 1]
@@ -250,7 +251,8 @@ def _parts(
         if prefix is not None:
             bits = np.concatenate([np.asarray(values[b]) for b in blocks]).astype(np.int64).reshape(-1)
             on = (bits[:, None] >> np.arange(len(reference.facets))) & 1
-            result[key.removeprefix(prefix)] = np.unique(mesh.cell_facets.numpy()[on.astype(bool)])
+            name = unquote(key[len(PART) :]) if prefix == PART else key.removeprefix(prefix)
+            result[name] = np.unique(mesh.cell_facets.numpy()[on.astype(bool)])
     result.pop("boundary", None)
     return result
 

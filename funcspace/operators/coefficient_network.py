@@ -73,17 +73,15 @@ class SolverLevel(nn.Module):
         def smoother(conv: nn.Module):
             return lambda r: conv(r * inverse, grid.boundary, grid.samples)
 
-        def transfer(module: nn.Module):
-            return lambda x: module(x, grid)
-
         def interior(u: Tensor) -> Tensor:
             return u if mask is None else u * mask
 
         down, up = None, None
         if coarse is not None and extra:
-            down, up = (lambda r: restrict(r, grid)), (lambda e: prolong(e, grid))
+            down, up = (lambda r: restrict(interior(r), grid)), (lambda e: prolong(e, grid))
         elif coarse is not None and len(self.transfers):
-            down, up = (transfer(m) for m in self.transfers)
+            restriction, prolongation = self.transfers
+            down, up = (lambda r: restriction(interior(r), grid)), (lambda e: prolongation(e, grid))
         again = (lambda e: apply_stencil(e, coarse[1], coarse[0])) if revisit and coarse is not None else None
         return Level(
             smoothers=[smoother(m) for m in self.smoothers],

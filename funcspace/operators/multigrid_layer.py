@@ -15,7 +15,7 @@ from funcspace.operators.multigrid_cycle import Level, multigrid_cycle
 
 __all__ = ["LevelWeights", "MultigridLayer"]
 
-DAMPING = 0.8
+DAMPING = 8 / 9  # of the modes that a coarser grid cannot hold, the slowest shrink fastest
 
 
 class LevelWeights(nn.Module):
@@ -94,13 +94,13 @@ class LevelWeights(nn.Module):
         def stencil(conv: nn.Module, on: GridLevel):
             return lambda x: conv(x, on.boundary, on.samples)
 
-        def transfer(module: nn.Module):
-            return lambda x: module(x, grid)
-
         def interior(u: Tensor) -> Tensor:
             return u if mask is None else u * mask
 
-        down, up = (transfer(m) for m in self.transfers) if coarse is not None else (None, None)
+        down, up = None, None
+        if coarse is not None and len(self.transfers):
+            restriction, prolongation = self.transfers
+            down, up = (lambda r: restriction(interior(r), grid)), (lambda e: prolongation(e, grid))
         again = self.coarse_operators if coarse is not None else ()
         return Level(
             smoothers=[stencil(m, grid) for m in self.smoothers],

@@ -221,7 +221,7 @@ def _stencils64(levels):
 
 
 def _compiled(stamp):
-    """The batch solver. Numba's cache on disk sees changes in this file and in `stamp`, so that stands for the other one."""
+    """The batch solver; `stamp` makes numba's cache on disk see changes in the other file of kernels."""
 
     @njit(cache=True, nogil=True)
     def solve_range(

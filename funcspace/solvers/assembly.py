@@ -77,7 +77,7 @@ class _Elements:
         self.basis = basis
         self.dofs = dofs
         self.weights: FloatArray = np.asarray(basis.dx)
-        coordinates = np.asarray(basis.global_coordinates().value)
+        coordinates = np.asarray(basis.global_coordinates())
         self.points: FloatArray = np.ascontiguousarray(coordinates.reshape(len(coordinates), -1).T)
 
     def shaped(self, values: FloatArray) -> FloatArray:

@@ -18,7 +18,7 @@ from funcspace.geometry.domain import Domain
 from funcspace.solvers.gaussian_fields import GaussianField, sample_generator, unit_sigma
 from funcspace.solvers.threads import over_threads
 
-__all__ = ["RECIPES", "Coefficient", "GaussianRecipe", "multiscale_values"]
+__all__ = ["RECIPES", "Coefficient", "GaussianRecipe", "check_recipe", "multiscale_values"]
 
 FloatArray = NDArray[np.float64]
 
@@ -65,6 +65,12 @@ RECIPES = {
 }
 
 
+def check_recipe(name: str) -> None:
+    """Raise an InputError that lists the known names unless `name` is one of them."""
+    if name != "multiscale" and name not in RECIPES:
+        raise InputError(f"no coefficient {name!r}; there are {sorted([*RECIPES, 'multiscale'])}, or give a callable")
+
+
 class Coefficient:
     """A source of coefficients on one domain: values at the nodes of its default basis."""
 
@@ -83,10 +89,8 @@ class Coefficient:
             self._draw = lambda generator: multiscale_values(where, generator)
             self.recipe = {"coefficient": "multiscale"}
         elif isinstance(recipe, str | GaussianRecipe):
-            if isinstance(recipe, str) and recipe not in RECIPES:
-                raise InputError(
-                    f"no coefficient {recipe!r}; there are {sorted([*RECIPES, 'multiscale'])}, or give a callable"
-                )
+            if isinstance(recipe, str):
+                check_recipe(recipe)
             gaussian = RECIPES[recipe] if isinstance(recipe, str) else recipe
             field = gaussian.field(domain)
             draw = field._sampler

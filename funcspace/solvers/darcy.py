@@ -14,7 +14,7 @@ from funcspace.errors import InputError
 from funcspace.functions import Function, FunctionSpace, OperatorData
 from funcspace.geometry import Grid, Mesh
 from funcspace.geometry.domain import Domain
-from funcspace.solvers.coefficients import Coefficient, GaussianRecipe
+from funcspace.solvers.coefficients import Coefficient, GaussianRecipe, check_recipe
 from funcspace.solvers.poisson import Poisson
 
 __all__ = ["Darcy"]
@@ -86,6 +86,8 @@ class Darcy:
             self.domain = domain
         if not isinstance(self.domain, Grid | Mesh):
             raise InputError(f"Darcy problems are solved on a Grid or a Mesh; got {type(domain).__name__}")
+        if isinstance(coefficient, str):
+            check_recipe(coefficient)
         self.source = source
         self.tolerance = tolerance
         self.workers = workers

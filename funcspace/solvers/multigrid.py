@@ -103,8 +103,8 @@ def solve_grid(
     load : (n_0, n_1) or (samples, n_0, n_1) integrals of f (and of natural boundary data) against the vertex functions.
     axes : vertex coordinates per axis, increasing, n = m + 1 of them; the spacing may vary.
     reaction : c >= 0, a number or one value per cell as for k.
-    dirichlet : for each axis, whether u is given on the low and the high side, all sides by default; elsewhere the condition
-        is natural.
+    dirichlet : for each axis, whether u is given on the low and the high side, all by default; elsewhere the
+        condition is natural.
     boundary_values : (n_0, n_1) or (samples, n_0, n_1), read on Dirichlet sides only; zero by default.
     robin : for each axis, alpha >= 0 on the low and the high side in k du/dn + alpha u = g.
     tolerance : bound on the Euclidean norm of the residual relative to that of the right-hand side.

@@ -130,7 +130,7 @@ import funcspace as fs
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 grid = fs.Grid(x=(0.0, 1.0, 512))
 data = fs.OperatorData.from_arrays({"a": torch.rand(2000, 512)}, {"u": torch.rand(2000, 512)}, grid)
-resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, LIMIT))
+resource.setrlimit(resource.RLIMIT_FSIZE, (@@, @@))
 try:
     data.save(sys.argv[1])
 except fs.FileError as error:
@@ -148,7 +148,7 @@ def test_a_disk_that_fills_up_while_writing(tmp_path, suffix):
     old = fs.OperatorData.from_arrays({"a": torch.ones(2, 4)}, {"u": torch.ones(2, 4)}, grid)
     old.save(target)
     limit = 1 << (20 if suffix == "nc" else 19)
-    script = FULL_DISK.replace("LIMIT", str(limit))
+    script = FULL_DISK.replace("@@", str(limit))
     done = subprocess.run([sys.executable, "-c", script, str(target)], capture_output=True, text=True, timeout=120)
     assert done.stdout.startswith("FileError"), done.stdout + done.stderr
     assert done.returncode == 0

@@ -76,13 +76,12 @@ def same_data(one, other):
 
 
 @pytest.mark.parametrize(("suffix", "engine"), FORMATS)
-@pytest.mark.parametrize("lazy", [False, True])
-def test_everything_at_once(tmp_path, suffix, engine, lazy):
+def test_everything_at_once(tmp_path, suffix, engine):
     """One set with every kind of domain, element, type and value shape."""
     types = [torch.float64, torch.float32, torch.complex64, torch.float16, torch.bfloat16, torch.complex128]
     columns = {}
     for number, (name, domain) in enumerate(DOMAINS.items()):
-        for element in elements(domain)[-2:]:
+        for element in elements(domain)[number % len(elements(domain)) :][:1]:
             space = fs.FunctionSpace(domain, element)
             if not space.basis.intrinsic_shape:
                 space = fs.FunctionSpace(domain, element, value_shape=[(), (3,), (2, 2)][number % 3])
@@ -105,11 +104,12 @@ def test_everything_at_once(tmp_path, suffix, engine, lazy):
     )
     path = tmp_path / f"set.{suffix}"
     save_data(data, path, engine=engine)
-    loaded = fs.OperatorData.load(path, lazy=lazy)
+    for lazy in (False, True):
+        loaded = fs.OperatorData.load(path, lazy=lazy)
+        same_data(fs.OperatorData(loaded.inputs, loaded.outputs, loaded.parameters, data.boundary), data)
     assert loaded.boundary["left"]["weights"].tolist() == [0.0, 1.0, 2.0]
     assert torch.equal(loaded.boundary["inlet"]["value"], torch.tensor([1.0, 2.0]))
     assert loaded.attributes == {"recipe": "threshold", "seed": 3, "list": [1, [2.5, None, True]], "z": 1 + 2j}
-    same_data(fs.OperatorData(loaded.inputs, loaded.outputs, loaded.parameters, data.boundary), data)
     assert os.listdir(tmp_path) == [path.name]
     with open_xarray(path) as dataset:
         for label in list(columns)[:3]:
@@ -390,7 +390,7 @@ def test_foreign_and_newer_files(tmp_path, suffix):
     with open_xarray(path) as dataset:
         held = dataset.load()
     write(held.assign_attrs(fs_schema=99))
-    with pytest.raises(fs.FileError, match="schema 99.*newer funcspace"):
+    with pytest.raises(fs.FileError, match=r"schema 99.*newer funcspace"):
         fs.OperatorData.load(path)
     write(held.drop_vars("u"))
     with pytest.raises(fs.FileError, match="'u' is missing"):

@@ -178,7 +178,7 @@ def test_projection_is_orthogonal_and_idempotent(kind):
     f = rough(fine)
     g = fs.Function(coarse, coarse.projection(fine)(f.coefficients))
     # the error is orthogonal to every function of the coarse space; integrals by a fine rule
-    rule = fs.FunctionSpace(fs.Grid(x=(0.0, 1.0, 48), y=(1.0, 3.0, 56)), "cubic").quadrature(9)
+    rule = fs.FunctionSpace(fs.Grid(x=(0.0, 1.0, 49), y=(1.0, 3.0, 57)), "linear").quadrature(9)
     error = f(rule.points) - g(rule.points)
     test = coarse.evaluation(rule.points).T(error * rule.weights)
     assert test.abs().max() < (1e-12 if kind == "fourier" else 1e-9)
@@ -227,8 +227,8 @@ def test_scattered_fourier_evaluation_is_lean():
     values = evaluation(f.coefficients)
     assert tracemalloc.get_traced_memory()[1] < 3e7  # the full matrix would take 1 GB
     tracemalloc.stop()
-    exact = f.space.evaluation(points[:3]).dense() @ f.coefficients[0]
-    assert torch.allclose(values[0, :3], exact)
+    matrix = f.space.evaluation(points[:3]).dense()
+    assert torch.allclose(values[0, :3], matrix @ f.coefficients[0])
 
 
 def test_scattered_splines_stay_sparse():

@@ -45,10 +45,10 @@ def test_any_shape_dimension_and_boundary(shape, samples, conditioning):
 @pytest.mark.parametrize("conditioning", [None, "coefficient"])
 def test_dirichlet_output_is_exactly_zero(conditioning, dtype):
     model = randomised(small((16, 11), boundary=("dirichlet", ("neumann", "dirichlet")), conditioning=conditioning)).to(dtype)
-    y = model(100 * torch.rand(3, 16, 11, 1, dtype=dtype) + 0.1)
+    y = model(100 * torch.rand(3, 16, 11, 1, dtype=dtype) + 0.1).detach()
     for edge in (y[:, 0], y[:, -1], y[:, :, -1]):
         assert float(edge.abs().max()) == 0.0
-    assert float(y[:, 1:-1, 0].abs().detach().min()) > 0.0
+    assert float(y[:, 1:-1, 0].abs().min()) > 0.0
 
 
 def test_lifting_sets_boundary_values():
