@@ -1,14 +1,14 @@
 """MgNO, with and without conditioning on the coefficient, against neuraloperator's FNO on Darcy flow.
 
-Each model trains for the same time on the same samples; the errors are the means over the test samples of relative L2 and
-H1 errors with mass and stiffness matrices. Then each model is applied, as it is, to the same coefficient fields at
+Each model trains for the same time on the same samples; the errors are the means over the test samples of relative L2
+and H1 errors with mass and stiffness matrices. Then each model is applied, as it is, to the same coefficient fields at
 finer resolutions, against the truth at that resolution.
 
     python benchmarks/darcy_operators.py --seconds 240 --output docs/benchmarks/darcy_operators.md
 
-Seconds are wall time with `--clock wall`. With `--clock idle` the script first times steps of all models in turn, takes the
-fastest of each, and gives each model the number of epochs that fits into the seconds on an idle machine: for a machine that
-does other work too.
+Seconds are wall time with `--clock wall`. With `--clock idle` the script first times steps of all models in turn, takes
+the fastest of each, and gives each model the number of epochs that fits into the seconds on an idle machine: for a
+machine that does other work too.
 """
 
 from __future__ import annotations
@@ -86,14 +86,18 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def train(name: str, data: fs.OperatorData, seed: int, seconds: float, step: float | None) -> tuple[fs.Surrogate, int, float]:
+def train(
+    name: str, data: fs.OperatorData, seed: int, seconds: float, step: float | None
+) -> tuple[fs.Surrogate, int, float]:
     """A trained surrogate, its updates and its wall time."""
     model = make(name, data, seed)
     recipe = MODELS[name][2]
     batches = math.ceil(len(data) / recipe["batch_size"])
     epochs = 100_000 if step is None else max(1, int(seconds / (step * batches)))
     start = time.perf_counter()
-    surrogate = fs.fit(model, data, epochs=epochs, seconds=seconds if step is None else None, seed=seed, progress=False, **recipe)
+    surrogate = fs.fit(
+        model, data, epochs=epochs, seconds=seconds if step is None else None, seed=seed, progress=False, **recipe
+    )
     return surrogate, surrogate.history[-1]["step"], time.perf_counter() - start
 
 
@@ -123,7 +127,8 @@ def main() -> None:
     data = fs.solvers.Darcy("threshold", resolution=options.resolution).sample(options.train + options.test, seed=0)
     training, test = data.split(options.train)
     finer = {
-        n: fs.solvers.Darcy("threshold", resolution=n).sample(options.test, seed=0, first=options.train) for n in options.finer
+        n: fs.solvers.Darcy("threshold", resolution=n).sample(options.test, seed=0, first=options.train)
+        for n in options.finer
     }
     steps = step_times(options.models, training) if options.clock == "idle" else dict.fromkeys(options.models)
     results: dict[str, dict[str, Any]] = {}
@@ -155,10 +160,11 @@ def tables(results: dict[str, dict[str, Any]], options: argparse.Namespace, step
     lines = [
         "# Operators on Darcy flow",
         "",
-        f"Threshold coefficients (12 and 3) on {n} x {n} vertices, {options.train} training and {options.test} test samples, "
-        f"{options.seconds:.0f} s of training each "
+        f"Threshold coefficients (12 and 3) on {n} x {n} vertices, {options.train} training and {options.test} test "
+        f"samples, {options.seconds:.0f} s of training each "
         + ("(wall time)." if options.clock == "wall" else "(as many epochs as fit into them on an idle machine)."),
-        "Errors in per cent, relative, in the norms of the mass and the mass plus stiffness matrices, means over the test samples.",
+        "Relative errors in per cent, in the norms of the mass and the mass plus stiffness matrices, means over the "
+        "test samples.",
         "",
         "| model | parameters | updates | relative L2 | relative H1 | L2 over FNO's |",
         "|---|---|---|---|---|---|",
@@ -184,8 +190,9 @@ def tables(results: dict[str, dict[str, Any]], options: argparse.Namespace, step
             row = [mean_and_spread(found["l2"]), *(mean_and_spread(found["finer"][m]) for m in options.finer)]
             lines.append(f"| {MODELS[name][0]} | " + " | ".join(row) + " |")
         lines.append("")
-    command = f"python benchmarks/darcy_operators.py --seconds {options.seconds:g} --clock {options.clock} --seeds " + " ".join(
-        map(str, options.seeds)
+    command = (
+        f"python benchmarks/darcy_operators.py --seconds {options.seconds:g} --clock {options.clock} --seeds "
+        + " ".join(map(str, options.seeds))
     )
     timing = ", ".join(f"{name} {1e3 * step:.0f} ms" for name, step in steps.items() if step is not None)
     lines += [

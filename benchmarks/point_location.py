@@ -1,11 +1,12 @@
 """Locate a million points in meshes of a hundred thousand cells: our tree against scikit-fem's finder, on one core.
 
-Each row locates random points inside the unit box in one mesh. "ours" finds cells and reference coordinates, "tree" builds
-our tree. scikit-fem's `element_finder` (a k-d tree over cell midpoints, a fixed number of neighbours tried, then all cells)
-finds cells only; `mapping.invF` gives its reference coordinates. It tries every candidate of any point for every point, so that
-its work and memory grow with the square of the points in a call: it is called for 100 points at a time, on the first of the
-same points (--peer-points), and the times are compared per point. "k-d tree" is scipy's query of the nearest cell midpoint
-alone, which is no answer yet: the share of points for which it names the right cell is given.
+Each row locates random points inside the unit box in one mesh. "ours" finds cells and reference coordinates, "tree"
+builds our tree. scikit-fem's `element_finder` (a k-d tree over cell midpoints, a fixed number of neighbours tried,
+then all cells) finds cells only; `mapping.invF` gives its reference coordinates. It tries every candidate of any
+point for every point, so that its work and memory grow with the square of the points in a call: it is called for 100
+points at a time, on the first of the same points (--peer-points), and the times are compared per point. "k-d tree"
+is scipy's query of the nearest cell midpoint alone, which is no answer yet: the share of points for which it names
+the right cell is given.
 
 Run: OMP_NUM_THREADS=1 python benchmarks/point_location.py
 """
@@ -103,7 +104,7 @@ def processor() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--points", type=int, default=1_000_000)
-    parser.add_argument("--peer-points", type=int, default=20_000)
+    parser.add_argument("--peer-points", type=int, default=2_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -111,7 +112,10 @@ def main() -> None:
     logging.getLogger("skfem").setLevel(logging.ERROR)
     Mesh.rectangle(0.5).locate([[0.5, 0.5]])  # compiles, or loads from the cache
     versions = f"python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}"
-    print(f"{processor()}, {arguments.threads} thread(s); {versions}, numba {numba.__version__}, scikit-fem {skfem.__version__}")
+    print(
+        f"{processor()}, {arguments.threads} thread(s); {versions}, numba {numba.__version__}, scikit-fem "
+        f"{skfem.__version__}"
+    )
     print(f"{arguments.points:,} points, seed {arguments.seed}; ratio = their time per point / ours\n")
     for index, name in enumerate(MESHES):
         cells = row(name, arguments.points, arguments.peer_points, arguments.seed)

@@ -96,10 +96,12 @@ class MaskedMap(LinearMap):
         return self.mask.to(like.device).reshape(1, -1, *([1] * (like.ndim - 2)))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Image of `x`."""
         y = self.inner.forward(x)
         return torch.where(self._expanded(y), torch.full_like(y, torch.nan), y)
 
     def transposed(self, y: Tensor) -> Tensor:
+        """Image of `y` under the adjoint."""
         return self.inner.transposed(torch.where(self._expanded(y), torch.zeros_like(y), y))
 
     def _parts(self) -> Sequence[LinearMap]:

@@ -103,7 +103,12 @@ def times_from_coordinates(values: Any, unit: str = "") -> tuple[Times, bool]:
     if array.ndim != 1 or array.dtype.kind not in "iuf" or array.size == 0:
         raise InputError(f"times must be a vector of numbers or dates, got {array.dtype} of shape {array.shape}")
     flipped = bool(array.size > 1 and array[0] > array[-1])
-    return Times.at(array[::-1] if flipped else array, unit), flipped
+    array = array[::-1] if flipped else array
+    if array.size > 1 and array.dtype.kind == "f" and array.dtype.itemsize < 8 and np.isfinite(array).all():
+        ends = equispaced(array)  # the decimals that were meant, not their single precision
+        if ends is not None and ends[1] > ends[0]:
+            return Times(ends[0], (ends[1] - ends[0]) / (array.size - 1), array.size, unit), flipped
+    return Times.at(array, unit), flipped
 
 
 def _seconds(array: np.ndarray, unit: str) -> tuple[np.ndarray, str]:

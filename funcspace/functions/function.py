@@ -50,7 +50,7 @@ class Function:
     def __post_init__(self) -> None:
         c = self.coefficients
         if not isinstance(c, Tensor):
-            return  # pytree transformations put placeholders here
+            raise InputError(f"coefficients of {self.name!r} must be a torch tensor, got {type(c).__name__}")
         expected = self.space.coefficient_shape
         rank = len(expected)
         if c.ndim < rank or tuple(c.shape[c.ndim - rank :]) != expected:
@@ -300,9 +300,21 @@ class Function:
         )
 
 
+def _unflattened(children: Any, context: Any) -> Function:
+    """The Function of a pytree; transformations also put placeholders where the coefficients belong."""
+    space, name, units = context
+    (coefficients,) = children
+    if isinstance(coefficients, Tensor):
+        return Function(space, coefficients, name=name, units=units)
+    placeholder = object.__new__(Function)
+    for key, value in {"space": space, "coefficients": coefficients, "name": name, "units": units}.items():
+        object.__setattr__(placeholder, key, value)
+    return placeholder
+
+
 torch.utils._pytree.register_pytree_node(
     Function,
     lambda f: ([f.coefficients], (f.space, f.name, f.units)),
-    lambda children, context: Function(context[0], next(iter(children)), name=context[1], units=context[2]),
+    _unflattened,
     serialized_type_name="funcspace.Function",
 )

@@ -72,8 +72,7 @@ class LazyFunction:
         """
         shape = self.space.coefficient_shape
         if hasattr(self.array, "rows"):
-            block = np.asarray(self.array.rows(self.rows)).reshape(len(self.rows), *shape)
-            return self._finite(torch.from_numpy(block))
+            return self._checked(np.asarray(self.array.rows(self.rows)).reshape(len(self.rows), *shape))
         result = np.empty((len(self.rows), *shape), dtype=self.array.dtype)
         order = np.argsort(self.rows, kind="stable")
         ordered = self.rows[order]
@@ -82,17 +81,17 @@ class LazyFunction:
             if run.size:
                 block = np.asarray(self.array[int(ordered[run[0]]) : int(ordered[run[-1]]) + 1])
                 result[order[run]] = block.reshape(len(run), *shape)
-        return self._finite(torch.from_numpy(result))
+        return self._checked(result)
 
-    def _finite(self, values: Tensor) -> Tensor:
-        finite = torch.isfinite(values)
-        if not bool(finite.all()):
-            bad = int(torch.nonzero(~finite.reshape(len(values), -1).all(dim=1))[0])
+    def _checked(self, values: np.ndarray) -> Tensor:
+        finite = np.isfinite(values)
+        if not finite.all():
+            bad = int(np.argmin(finite.reshape(len(values), -1).all(axis=1)))
             raise InputError(
                 f"{self.name!r} holds NaN or infinity, first at sample {int(self.rows[bad])} of the file; "
                 "drop or repair those samples before training"
             )
-        return values
+        return torch.from_numpy(values)
 
     def load(self) -> Function:
         """The batch in memory."""

@@ -1,20 +1,17 @@
-"""Linear maps between coefficient spaces: batched, differentiable, on any device, each with its adjoint."""
+"""Linear maps made of other linear maps: compositions, sums, stacks, adjoints, one map for each component."""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import nullcontext
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 import torch
-from jaxtyping import Shaped
 from torch import Tensor
 
 from funcspace.errors import InputError
+from funcspace.functions.abstract_map import LinearMap, listed
 
 __all__ = [
     "AdjointMap",
@@ -28,144 +25,6 @@ __all__ = [
     "valuewise",
 ]
 
-Shape = tuple[int, ...]
-
-
-class LinearMap(ABC):
-    r"""A linear map :math:`E : \mathbb{R}^{domain} \to \mathbb{R}^{codomain}` with its adjoint.
-
-    `E @ u` takes `(*batch, *domain_shape)` to `(*batch, *codomain_shape)` and is differentiable; the dtype and device
-    are those of `u`. The adjoint is the one of the Euclidean inner product of coefficients,
-    :math:`\langle E u, w \rangle = \langle u, E^* w \rangle`.
-
-    Attributes
-    ----------
-    domain_shape, codomain_shape : shapes without the batch axes.
-    """
-
-    def __init__(self, domain_shape: Sequence[int], codomain_shape: Sequence[int]) -> None:
-        self.domain_shape: Shape = tuple(int(n) for n in domain_shape)
-        self.codomain_shape: Shape = tuple(int(n) for n in codomain_shape)
-
-    @abstractmethod
-    def forward(self, x: Tensor) -> Tensor:
-        """Image of `x` of shape `(batch, *domain_shape)`; called with exactly one batch axis."""
-
-    @abstractmethod
-    def transposed(self, y: Tensor) -> Tensor:
-        """Image of `y` of shape `(batch, *codomain_shape)` under the adjoint."""
-
-    @abstractmethod
-    def _matrix(self) -> sp.csr_matrix:
-        """The map as a sparse matrix on flattened coefficients."""
-
-    def __call__(self, coefficients: Any) -> Shaped[Tensor, " ..."]:
-        """Apply the map to `(*batch, *domain_shape)`, outside of any autocast region: integrals keep their precision.
-
-        Raises
-        ------
-        InputError
-            When the trailing shape is not `domain_shape`.
-        """
-        x = torch.as_tensor(coefficients)
-        rank = len(self.domain_shape)
-        batch, shape = tuple(x.shape[: x.ndim - rank]), tuple(x.shape[x.ndim - rank :])
-        if x.ndim < rank or shape != self.domain_shape:
-            raise InputError(
-                f"{type(self).__name__} expects coefficients of shape (*batch, {_listed(self.domain_shape)}), "
-                f"got {tuple(x.shape)}"
-            )
-        if not (x.is_floating_point() or x.is_complex()):
-            raise InputError(f"{type(self).__name__} expects floating-point coefficients, got {x.dtype}")
-        flat = x.reshape(math.prod(batch), *self.domain_shape)
-        with torch.autocast(x.device.type, enabled=False) if _autocasting(x) else nullcontext():
-            if x.is_complex():
-                y = torch.complex(self.forward(flat.real), self.forward(flat.imag))
-            else:
-                y = self.forward(flat)
-        return y.reshape(*batch, *self.codomain_shape)
-
-    def __matmul__(self, other: Any) -> Any:
-        if isinstance(other, LinearMap):
-            return ComposedMap(self, other)
-        return self(other)
-
-    def __add__(self, other: LinearMap) -> LinearMap:
-        return SumMap([(1.0, self), (1.0, other)])
-
-    def __sub__(self, other: LinearMap) -> LinearMap:
-        return SumMap([(1.0, self), (-1.0, other)])
-
-    def __rmul__(self, factor: float | int) -> LinearMap:
-        return SumMap([(float(factor), self)])
-
-    def __mul__(self, factor: float | int) -> LinearMap:
-        return SumMap([(float(factor), self)])
-
-    def __neg__(self) -> LinearMap:
-        return -1.0 * self
-
-    def adjoint(self) -> LinearMap:
-        """The map from the codomain back, :math:`E^*`."""
-        return AdjointMap(self)
-
-    def inverse(self) -> LinearMap:
-        """The inverse of a regular square map.
-
-        Raises
-        ------
-        InputError
-            When the map is not square.
-        SolverError
-            When it is singular.
-        """
-        from funcspace.functions.sparse_map import SolveMap
-
-        if self.shape[0] != self.shape[1]:
-            raise InputError(f"{self!r} is not square and has no inverse")
-        solve = SolveMap(self.matrix)
-        return ReshapedMap(solve, self.codomain_shape, self.domain_shape)
-
-    @property
-    def T(self) -> LinearMap:
-        """Short for `adjoint()`."""
-        return self.adjoint()
-
-    @property
-    def H(self) -> LinearMap:
-        """Short for `adjoint()`; all maps here are real."""
-        return self.adjoint()
-
-    def to(self, *_: Any, **__: Any) -> LinearMap:
-        """The map itself: it follows the device and dtype of what it is applied to."""
-        return self
-
-    @property
-    def is_sparse(self) -> bool:
-        """Whether the matrix of the map has few entries; not so for inverses and Fourier transforms."""
-        return all(part.is_sparse for part in self._parts())
-
-    def _parts(self) -> Sequence[LinearMap]:
-        """The maps that this one is made of."""
-        return ()
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Shape of the matrix on flattened coefficients, (rows, columns)."""
-        return math.prod(self.codomain_shape), math.prod(self.domain_shape)
-
-    @property
-    def matrix(self) -> sp.csr_matrix:
-        """The map as a SciPy CSR matrix on flattened coefficients."""
-        return self._matrix()
-
-    def dense(self, dtype: torch.dtype = torch.float64) -> Tensor:
-        """The map as a dense tensor of shape `(rows, columns)`; for small maps and tests."""
-        return torch.from_numpy(self.matrix.toarray()).to(dtype)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({_listed(self.domain_shape)} -> {_listed(self.codomain_shape)})"
-
 
 class AdjointMap(LinearMap):
     """The adjoint of another map."""
@@ -175,15 +34,19 @@ class AdjointMap(LinearMap):
         self.of = of
 
     def forward(self, x: Tensor) -> Tensor:
+        """Image of `x`."""
         return self.of.transposed(x)
 
     def transposed(self, y: Tensor) -> Tensor:
+        """Image of `y` under the adjoint."""
         return self.of.forward(y)
 
     def adjoint(self) -> LinearMap:
+        """The map itself."""
         return self.of
 
     def inverse(self) -> LinearMap:
+        """The inverse map."""
         return self.of.inverse().adjoint()
 
     def _parts(self) -> Sequence[LinearMap]:
@@ -200,12 +63,15 @@ class IdentityMap(LinearMap):
         super().__init__(shape, shape)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Image of `x`."""
         return x
 
     def transposed(self, y: Tensor) -> Tensor:
+        """Image of `y` under the adjoint."""
         return y
 
     def inverse(self) -> LinearMap:
+        """The inverse map."""
         return self
 
     def _matrix(self) -> sp.csr_matrix:
@@ -219,17 +85,20 @@ class ReshapedMap(LinearMap):
         super().__init__(domain_shape, codomain_shape)
         if self.shape != inner.shape:
             raise InputError(
-                f"{inner!r} cannot be reshaped to {_listed(self.domain_shape)} -> {_listed(self.codomain_shape)}"
+                f"{inner!r} cannot be reshaped to {listed(self.domain_shape)} -> {listed(self.codomain_shape)}"
             )
         self.inner = inner
 
     def forward(self, x: Tensor) -> Tensor:
+        """Image of `x`."""
         return self.inner.forward(x.reshape(len(x), *self.inner.domain_shape)).reshape(len(x), *self.codomain_shape)
 
     def transposed(self, y: Tensor) -> Tensor:
+        """Image of `y` under the adjoint."""
         return self.inner.transposed(y.reshape(len(y), *self.inner.codomain_shape)).reshape(len(y), *self.domain_shape)
 
     def inverse(self) -> LinearMap:
+        """The inverse map."""
         return ReshapedMap(self.inner.inverse(), self.codomain_shape, self.domain_shape)
 
     def _parts(self) -> Sequence[LinearMap]:
@@ -252,12 +121,15 @@ class ComposedMap(LinearMap):
         self.outer, self.inner = outer, inner
 
     def forward(self, x: Tensor) -> Tensor:
+        """Image of `x`."""
         return self.outer.forward(self.inner.forward(x))
 
     def transposed(self, y: Tensor) -> Tensor:
+        """Image of `y` under the adjoint."""
         return self.inner.transposed(self.outer.transposed(y))
 
     def inverse(self) -> LinearMap:
+        """The inverse map."""
         parts = (self.inner, self.outer)
         if any(part.shape[0] != part.shape[1] for part in parts):
             return super().inverse()
@@ -289,15 +161,18 @@ class SumMap(LinearMap):
         self.terms = tuple(terms)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Image of `x`."""
         return _combine([(c, term.forward(x)) for c, term in self.terms])
 
     def transposed(self, y: Tensor) -> Tensor:
+        """Image of `y` under the adjoint."""
         return _combine([(c, term.transposed(y)) for c, term in self.terms])
 
     def inverse(self) -> LinearMap:
-        if len(self.terms) > 1:
+        """The inverse map."""
+        (factor, term), *others = self.terms
+        if others:
             return super().inverse()
-        factor, term = self.terms[0]
         return SumMap([(1.0 / factor, term.inverse())])
 
     def _parts(self) -> Sequence[LinearMap]:
@@ -324,9 +199,11 @@ class StackedMap(LinearMap):
         self.parts = tuple(parts)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Image of `x`."""
         return torch.stack([part.forward(x) for part in self.parts], dim=-1)
 
     def transposed(self, y: Tensor) -> Tensor:
+        """Image of `y` under the adjoint."""
         return _combine([(1.0, part.transposed(y[..., i])) for i, part in enumerate(self.parts)])
 
     def _parts(self) -> Sequence[LinearMap]:
@@ -357,6 +234,7 @@ class ValuewiseMap(LinearMap):
         self.scalar, self.value_shape, self._points, self._rest = scalar, value, points, rest
 
     def forward(self, x: Tensor) -> Tensor:
+        """Image of `x`."""
         batch, count = x.shape[0], math.prod(self.value_shape)
         dofs = self.scalar.domain_shape
         components = x.reshape(batch, *dofs, count).movedim(-1, 1).reshape(batch * count, *dofs)
@@ -364,6 +242,7 @@ class ValuewiseMap(LinearMap):
         return y.movedim(1, 1 + len(self._points)).reshape(batch, *self.codomain_shape)
 
     def transposed(self, y: Tensor) -> Tensor:
+        """Image of `y` under the adjoint."""
         batch, count = y.shape[0], math.prod(self.value_shape)
         spread = y.reshape(batch, *self._points, count, *self._rest).movedim(1 + len(self._points), 1)
         x = self.scalar.transposed(spread.reshape(batch * count, *self._points, *self._rest))
@@ -371,6 +250,7 @@ class ValuewiseMap(LinearMap):
         return x.movedim(1, -1).reshape(batch, *self.domain_shape)
 
     def inverse(self) -> LinearMap:
+        """The inverse map."""
         if self._rest:
             return super().inverse()
         return ValuewiseMap(self.scalar.inverse(), self.value_shape)
@@ -393,10 +273,6 @@ def valuewise(scalar: LinearMap, value_shape: Sequence[int], *, trailing: int = 
     return ValuewiseMap(scalar, value_shape, trailing=trailing) if tuple(value_shape) else scalar
 
 
-def _autocasting(x: Tensor) -> bool:
-    return torch.is_autocast_enabled(x.device.type)
-
-
 def _combine(terms: Sequence[tuple[float, Tensor]]) -> Tensor:
     total: Tensor | None = None
     for factor, tensor in terms:
@@ -404,7 +280,3 @@ def _combine(terms: Sequence[tuple[float, Tensor]]) -> Tensor:
         total = part if total is None else total + part
     assert total is not None
     return total
-
-
-def _listed(shape: Shape) -> str:
-    return "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"

@@ -37,8 +37,6 @@ class RaggedFunction:
     units: str = ""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.coefficients, Tensor):
-            return  # pytree transformations put placeholders here
         if not self.spaces:
             raise InputError("a ragged batch needs at least one function")
         shape = self.spaces[0].component_shape
@@ -119,11 +117,22 @@ class RaggedFunction:
         )
 
 
+def _unflattened(children: Any, context: Any) -> RaggedFunction:
+    """The batch of a pytree; transformations also put placeholders where the coefficients belong."""
+    spaces, ptr, name, units = context
+    (coefficients,) = children
+    if isinstance(coefficients, Tensor):
+        return RaggedFunction(spaces, coefficients, torch.tensor(ptr), name, units)
+    placeholder = object.__new__(RaggedFunction)
+    values = {"spaces": spaces, "coefficients": coefficients, "ptr": torch.tensor(ptr), "name": name, "units": units}
+    for key, value in values.items():
+        object.__setattr__(placeholder, key, value)
+    return placeholder
+
+
 torch.utils._pytree.register_pytree_node(
     RaggedFunction,
     lambda f: ([f.coefficients], (f.spaces, tuple(f.ptr.tolist()), f.name, f.units)),
-    lambda children, context: RaggedFunction(
-        context[0], next(iter(children)), torch.tensor(context[1]), context[2], context[3]
-    ),
+    _unflattened,
     serialized_type_name="funcspace.RaggedFunction",
 )

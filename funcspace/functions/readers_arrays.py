@@ -34,10 +34,14 @@ def npz_arrays(path: Any) -> dict[str, np.ndarray]:
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         hint = "; pickled objects are never loaded" if "pickle" in str(error) else ""
         raise FileError(f"cannot read {path}: {error}{hint}") from error
+    other = [name for name, value in arrays.items() if not isinstance(value, np.ndarray)]
+    if other:
+        raise FileError(f"{path} holds {other[0]!r}, which is no NumPy array; pickled objects are never loaded")
+    return arrays
 
 
 def from_npz(

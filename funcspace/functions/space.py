@@ -16,6 +16,7 @@ from torch import Tensor
 from funcspace.errors import DomainError, InputError
 from funcspace.functions.basis import Basis, Outside, Quadrature, make_basis, projection_between
 from funcspace.functions.linear_map import LinearMap, ReshapedMap, valuewise
+from funcspace.functions.sampling import sample
 from funcspace.functions.sparse_map import SparseMap
 from funcspace.geometry.domain import as_points, content_fingerprint
 
@@ -232,8 +233,8 @@ class FunctionSpace:
     def projection(self, other: FunctionSpace) -> LinearMap:
         r"""The L2 projection from `other` into this space, :math:`M^{-1} B` with :math:`B_{ij} = \int \phi_i \psi_j`.
 
-        Spaces on grids over one box (and on products with them) are projected axis by axis, exactly. Otherwise integrals
-        use the rule of the space with more dofs, which is exact where that space refines the other.
+        Spaces on grids over one box (and on products with them) are projected axis by axis, exactly. Otherwise
+        integrals use the rule of the space with more dofs, which is exact where that space refines the other.
         """
         if other.value_shape != self.value_shape:
             raise DomainError(f"cannot project values of shape {other.value_shape} onto values of {self.value_shape}")
@@ -261,7 +262,7 @@ class FunctionSpace:
         return self.basis.boundary_dofs(part)
 
     def trace(self, part: str) -> LinearMap:
-        """The map that picks the coefficients on a boundary part, shape (k, *components); its adjoint pads with zeros."""
+        """The map that picks coefficients on a boundary part, shape (k, *components); its adjoint pads with zeros."""
         chosen = self.dofs(part).numpy()
         picks = sp_selection(chosen, self.n_dofs)
         return valuewise(SparseMap(picks, self.dof_shape, (len(chosen),)), self.component_shape)
@@ -328,43 +329,6 @@ class FunctionSpace:
 
 def _rebuilt(domain: Any, element: str, components: Any, value_shape: Any) -> FunctionSpace:
     return FunctionSpace(domain, element, components=components, value_shape=value_shape)
-
-
-def sample(source: Any, points: Tensor, value_shape: tuple[int, ...]) -> Float[Tensor, "n ..."]:
-    """Values of a number, a constant value or a callable at points, as float64 (or complex) of shape (n, *value_shape).
-
-    Raises
-    ------
-    InputError
-        When the result has another shape or is not finite.
-    """
-    count = len(points)
-    raw = source(points) if callable(source) else source
-    try:
-        values = raw if isinstance(raw, Tensor) else torch.as_tensor(np.asarray(raw, order="C"))
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"a function is given by a number, a value or a callable of the points, got {raw!r}"
-        ) from error
-    if not values.is_complex():
-        values = values.to(torch.float64)
-    values = values.to("cpu")
-    full = (count, *value_shape)
-    if tuple(values.shape) == full:
-        pass
-    elif tuple(values.shape) == (count, math.prod(value_shape)):
-        values = values.reshape(full)
-    elif values.ndim == 0 or tuple(values.shape) == value_shape:
-        values = values.expand(full).clone()
-    else:
-        raise InputError(f"values must have shape {full} (points, *value) or {value_shape}, got {tuple(values.shape)}")
-    finite = torch.isfinite(values.reshape(count, -1)).all(dim=1)
-    if not bool(finite.all()):
-        first = int(torch.nonzero(~finite)[0])
-        raise InputError(
-            f"values must be finite; at point {first}, {points[first].tolist()}, got {values[first].tolist()}"
-        )
-    return values
 
 
 def valuewise_quadrature(rule: Quadrature, component_shape: tuple[int, ...]) -> LinearMap:

@@ -80,10 +80,12 @@ class SparseMap(LinearMap):
         return (matrix @ x.to(matrix.dtype).T).T.to(x.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Image of `x`."""
         y = _Product.apply(x.reshape(len(x), self.shape[1]), self, False)
         return y.reshape(len(x), *self.codomain_shape)
 
     def transposed(self, y: Tensor) -> Tensor:
+        """Image of `y` under the adjoint."""
         x = _Product.apply(y.reshape(len(y), self.shape[0]), self, True)
         return x.reshape(len(y), *self.domain_shape)
 
@@ -177,12 +179,14 @@ class KroneckerMap(LinearMap):
         return image.reshape(*moved.shape[:-1], image.shape[-1]).movedim(-1, 1 + axis)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Image of `x`."""
         y = x.reshape(len(x), *self.columns)
         for axis in range(len(self.factors)):
             y = self._along(y, axis, transpose=False)
         return y.reshape(len(x), *self.codomain_shape)
 
     def transposed(self, y: Tensor) -> Tensor:
+        """Image of `y` under the adjoint."""
         x = y.reshape(len(y), *self.rows)
         for axis in range(len(self.factors)):
             x = self._along(x, axis, transpose=True)
@@ -231,7 +235,7 @@ class RowProductMap(LinearMap):
     count : number of rows.
     """
 
-    is_sparse = False
+    _sparse = False
 
     def __init__(self, factors: Sequence[Callable[[slice], np.ndarray]], columns: Sequence[int], count: int) -> None:
         self.columns = tuple(int(n) for n in columns)
@@ -271,9 +275,11 @@ class RowProductMap(LinearMap):
         return (blocks[0].T @ spread).reshape(len(y), self.shape[1])
 
     def forward(self, x: Tensor) -> Tensor:
+        """Image of `x`."""
         return _Product.apply(x, self, False)
 
     def transposed(self, y: Tensor) -> Tensor:
+        """Image of `y` under the adjoint."""
         return _Product.apply(y, self, True)
 
     def _matrix(self) -> sp.csr_matrix:
@@ -290,7 +296,7 @@ class SolveMap(LinearMap):
     Runs in float64 on the CPU and returns the device and dtype that came in.
     """
 
-    is_sparse = False
+    _sparse = False
 
     def __init__(self, matrix: Any, shape: Sequence[int] | None = None) -> None:
         from scipy.sparse.linalg import splu
@@ -312,9 +318,11 @@ class SolveMap(LinearMap):
         return torch.from_numpy(np.ascontiguousarray(solution.T)).to(device=x.device, dtype=x.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Image of `x`."""
         return _Product.apply(x.reshape(len(x), self.shape[1]), self, False).reshape(x.shape)
 
     def transposed(self, y: Tensor) -> Tensor:
+        """Image of `y` under the adjoint."""
         return _Product.apply(y.reshape(len(y), self.shape[0]), self, True).reshape(y.shape)
 
     def inverse(self) -> LinearMap:
@@ -331,7 +339,7 @@ class SolveMap(LinearMap):
 class FunctionMap(LinearMap):
     """A map given by two functions, itself and its adjoint, on tensors with one batch axis."""
 
-    is_sparse = False
+    _sparse = False
 
     def __init__(
         self,
@@ -344,9 +352,11 @@ class FunctionMap(LinearMap):
         self._forward, self._transposed = forward, transposed
 
     def forward(self, x: Tensor) -> Tensor:
+        """Image of `x`."""
         return self._forward(x)
 
     def transposed(self, y: Tensor) -> Tensor:
+        """Image of `y` under the adjoint."""
         return self._transposed(y)
 
     def _matrix(self) -> sp.csr_matrix:

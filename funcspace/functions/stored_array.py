@@ -7,17 +7,20 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from funcspace.errors import FileError, FuncspaceError
+from funcspace.functions.zarr_rows import direct_rows
 from funcspace.optional import require
 
 __all__ = ["SplitComplex", "StoredArray", "file_stamp", "opened"]
 
 Kind = Literal["netcdf", "hdf5", "zarr"]
+HDF5 = b"\x89HDF\r\n\x1a\n"
 INSTALL = "pip install 'funcspace[io]'"
 
 # The HDF5 library that netCDF4 carries is not safe for threads, and netCDF4 lets go of the interpreter's lock.
@@ -71,8 +74,15 @@ class StoredArray:
         result = np.empty((len(wanted), *self.shape[1:]), dtype=self.dtype)
         order = np.argsort(wanted, kind="stable")
         ordered = wanted[order]
-        runs = [run for run in np.split(np.arange(len(ordered)), np.flatnonzero(np.diff(ordered) != 1) + 1) if run.size]
-        blocks = self.read([slice(int(ordered[run[0]]), int(ordered[run[-1]]) + 1) for run in runs])
+        cuts = np.flatnonzero(np.diff(ordered) != 1) + 1
+        runs = [run for run in np.split(np.arange(len(ordered)), cuts) if run.size]
+        ends = [(int(ordered[run[0]]), int(ordered[run[-1]]) + 1) for run in runs]
+        blocks = None
+        if self.kind == "zarr":
+            self._check_stamp()
+            blocks = direct_rows(f"{self.path}/{self.name}", self.stamp, ends)
+        if blocks is None:
+            blocks = self.read([slice(start, stop) for start, stop in ends])
         for run, block in zip(runs, blocks, strict=True):
             result[order[run]] = block
         return result
@@ -85,11 +95,22 @@ class StoredArray:
         FileError
             When the file is gone, was replaced since, or cannot be read.
         """
+        self._check_stamp()
+        if self.kind == "netcdf" and _is_hdf5(self.path):
+            with opened(
+                self.path, "hdf5"
+            ) as store:  # ten times quicker to open: it does not look at the other variables
+                if self.name in store:
+                    array = store[self.name]
+                    return [np.asarray(array[selection]) for selection in selections]
+        place, name = (f"{self.path}/{self.name}", "") if self.kind == "zarr" else (self.path, self.name)
+        with opened(place, self.kind) as store:
+            array = store[name] if name else store
+            return [np.asarray(array[selection]) for selection in selections]
+
+    def _check_stamp(self) -> None:
         if file_stamp(self.path) != self.stamp:
             raise FileError(f"{self.path} was replaced or changed since it was opened; load it again")
-        with opened(self.path, self.kind) as store:
-            array = store[self.name]
-            return [np.asarray(array[selection]) for selection in selections]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,11 +140,11 @@ class SplitComplex:
 
 @contextmanager
 def opened(path: str, kind: Kind) -> Iterator[Any]:
-    """The store, open for reading inside the block; every failure to open or read becomes a FileError."""
+    """A file, or a Zarr group or array, open for reading inside the block; every failure becomes a FileError."""
     try:
         if kind == "zarr":
             zarr = require("zarr", feature="Zarr stores", install=INSTALL)
-            yield zarr.open_group(path, mode="r")
+            yield zarr.open(path, mode="r")
             return
         with _one_at_a_time:
             file = _open_hdf5(path) if kind == "hdf5" else _open_netcdf(path)
@@ -135,6 +156,14 @@ def opened(path: str, kind: Kind) -> Iterator[Any]:
         raise
     except (OSError, RuntimeError, KeyError, EOFError, ValueError) as error:
         raise FileError(f"cannot read {path}: {error}") from error
+
+
+def _is_hdf5(path: str) -> bool:
+    """Whether h5py is there and can read a file."""
+    if find_spec("h5py") is None:
+        return False
+    with open(path, "rb") as file:
+        return file.read(8) == HDF5
 
 
 def _open_netcdf(path: str) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from funcspace.errors import InputError
 from funcspace.functions.cubic_line import CubicLine
 from funcspace.functions.grid_basis import TensorBasis
-from funcspace.functions.line_basis import LineBasis, LinearLine
+from funcspace.functions.line_basis import LinearLine, LineBasis
 from funcspace.geometry.times import Times
 
 __all__ = ["TimesBasis"]

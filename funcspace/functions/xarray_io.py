@@ -95,8 +95,8 @@ def function_from_xarray(dataset: Any, name: str | None = None) -> Function:
         attrs = reader.variables[key].attrs
         if "location" in attrs or "PointCloud" in str(attrs.get("fs_place")):
             raise DomainError(
-                f"{key!r} is part of a function on {attrs.get('fs_domain')!r} or came without it; pass the whole Dataset, "
-                "not a selection of its dofs or a single DataArray"
+                f"{key!r} is part of a function on {attrs.get('fs_domain')!r} or came without it; pass the whole "
+                "Dataset, not a selection of its dofs or a single DataArray"
             )
     from funcspace.functions.plain_xarray import function_from_plain
 

@@ -201,7 +201,9 @@ def _neighbour_measure(points: np.ndarray) -> np.ndarray:
 
 
 def _checked_measure(measure: Any, count: int) -> Tensor:
-    values = torch.as_tensor(np.asarray(measure, order="C") if not isinstance(measure, Tensor) else measure.detach().cpu())
+    values = torch.as_tensor(
+        np.asarray(measure, order="C") if not isinstance(measure, Tensor) else measure.detach().cpu()
+    )
     values = values.to(torch.float64).clone()
     if tuple(values.shape) != (count,):
         raise InputError(f"measure must have shape ({count},), one weight per point; got {tuple(values.shape)}")

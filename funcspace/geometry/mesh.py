@@ -1,4 +1,4 @@
-"""Meshes: intervals, triangles, quadrilaterals, tetrahedra or hexahedra, straight or curved, with named boundary parts."""
+"""Meshes of intervals, triangles, quadrilaterals, tetrahedra or hexahedra, straight or curved, with named parts."""
 
 from __future__ import annotations
 
@@ -30,21 +30,25 @@ Orientation = Literal["check", "keep", "fix"]
 class Mesh(MeshGeometry, MeshGenerators, MeshExchange):
     """Cells of one type that meet facet to facet.
 
-    A cell is the image of its reference cell under F(X) = sum_j N_j(X) x_j, with linear (multilinear) shape functions N_j,
-    or quadratic ones on curved meshes. All numbering (corners, facets, edges, quadratic nodes) is scikit-fem's.
+    A cell is the image of its reference cell under F(X) = sum_j N_j(X) x_j, with linear (multilinear) shape
+    functions N_j, or quadratic ones on curved meshes. All numbering (corners, facets, edges, quadratic nodes) is
+    scikit-fem's.
 
     Parameters
     ----------
     points : coordinates (n, d) of all nodes, d = 1, 2, 3.
     cells : indices (m, nodes) into `points`. The cell type follows from d and the nodes per cell: d = 1: 2 interval;
-        d = 2: 3 triangle, 4 quadrilateral; d = 3: 4 tetrahedron, 8 hexahedron; curved: d = 1: 3; d = 2: 6 or 9; d = 3: 10 or 27
-        (corners, then midpoints of edges, then of facets, then of the cell). Hexahedra may also come in VTK's order.
-    boundaries : named parts: facet indices (k,), facets by their points (k, corners), or predicates on midpoints (k, d).
+        d = 2: 3 triangle, 4 quadrilateral; d = 3: 4 tetrahedron, 8 hexahedron; curved: d = 1: 3; d = 2: 6 or 9; d =
+        3: 10 or 27 (corners, then midpoints of edges, then of facets, then of the cell). Hexahedra may also come in
+        VTK's order.
+    boundaries : named parts: facet indices (k,), facets by their points (k, corners), or predicates on midpoints (k,
+        d).
     cell_type : checked against the shape of `cells` when given.
     units : unit of each axis that has one, by axis name.
     axis_names : one name per coordinate; x, y, z when not given.
     orientation : "check" refuses inverted cells; "fix" reorders the corners of cells that run the other way round;
-        "keep" takes them as they are. A cell that overlaps itself or a neighbour, or has no volume, is refused in any case.
+        "keep" takes them as they are. A cell that overlaps itself or a neighbour, or has no volume, is refused in
+        any case.
     allow_dangling : accept cells that share no facet with any other cell.
     drop_unused : leave out points that belong to no cell (the others keep their order) instead of refusing them.
 
@@ -58,9 +62,10 @@ class Mesh(MeshGeometry, MeshGenerators, MeshExchange):
 
     Notes
     -----
-    Inverted, in detail. Quadrilaterals must have positive Jacobian determinants at all corners, hexahedra determinants of
-    one sign throughout the mesh. Simplices may run either way round if they do so consistently. Codes that give no orientation are recognised: rows of ascending
-    indices (scikit-fem), and tetrahedra of which at least a fifth run each way (Delaunay codes); all others are refused.
+    Inverted, in detail. Quadrilaterals must have positive Jacobian determinants at all corners, hexahedra
+    determinants of one sign throughout the mesh. Simplices may run either way round if they do so consistently.
+    Codes that give no orientation are recognised: rows of ascending indices (scikit-fem), and tetrahedra of which at
+    least a fifth run each way (Delaunay codes); all others are refused.
 
     Examples
     --------
@@ -119,9 +124,7 @@ class Mesh(MeshGeometry, MeshGenerators, MeshExchange):
     ) -> None:
         names = tuple(axis_names) if axis_names is not None else ("x", "y", "z")[: reference.dim]
         if len(names) != reference.dim or len(set(names)) != len(names):
-            raise InputError(
-                f"axis_names must be {reference.dim} distinct names, one per coordinate; got {names}"
-            )
+            raise InputError(f"axis_names must be {reference.dim} distinct names, one per coordinate; got {names}")
         unknown = [name for name in units or {} if name not in names]
         if unknown:
             raise InputError(f"units names the axis {unknown[0]!r}, but the axes are {list(names)}")
@@ -196,7 +199,9 @@ class Mesh(MeshGeometry, MeshGenerators, MeshExchange):
         curved = "curved " if self.is_curved else ""
         names = ", ".join(self._parts) or f"{len(self.topology.boundary_facets):,} facets"
         cells = f"{self.n_cells:,} cell{'s' if self.n_cells > 1 else ''}"
-        return f"Mesh({curved}{self.cell_type}, {cells}, {self._n_vertices:,} points, h={self.h:.3g}, boundary: {names})"
+        return (
+            f"Mesh({curved}{self.cell_type}, {cells}, {self._n_vertices:,} points, h={self.h:.3g}, boundary: {names})"
+        )
 
     def _repr_html_(self) -> str:
         from funcspace.geometry.mesh_html import mesh_html
@@ -225,9 +230,7 @@ class Mesh(MeshGeometry, MeshGenerators, MeshExchange):
 
     def _with_parts(self, parts: Mapping[str, IntArray]) -> Mesh:
         mesh = self._like(self._nodes, self._cell_nodes, self._degree, self._n_vertices)
-        keep = {
-            k: v for k, v in self.__dict__.items() if k not in {"_parts", "fingerprint", "boundary", "_skfem"}
-        }
+        keep = {k: v for k, v in self.__dict__.items() if k not in {"_parts", "fingerprint", "boundary", "_skfem"}}
         mesh.__dict__.update({**keep, "_parts": dict(parts)})
         return mesh
 
@@ -275,6 +278,7 @@ class Mesh(MeshGeometry, MeshGenerators, MeshExchange):
 
         Examples
         --------
+        >>> import torch
         >>> disc = Mesh.disc(0.5).curved(lambda x: x / x.norm(dim=1, keepdim=True))
         >>> abs(float(disc.measure.sum()) - torch.pi) < 2e-3
         True

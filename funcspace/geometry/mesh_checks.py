@@ -34,9 +34,7 @@ def as_nodes(points: Any) -> FloatArray:
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2 or not 1 <= array.shape[1] <= 3:
-        raise InputError(
-            f"points must have shape (n, d) with d = 1, 2 or 3, one row per point; got {array.shape}"
-        )
+        raise InputError(f"points must have shape (n, d) with d = 1, 2 or 3, one row per point; got {array.shape}")
     finite = np.isfinite(array).all(axis=1)
     if not finite.all():
         first = int(np.flatnonzero(~finite)[0])
@@ -48,9 +46,7 @@ def as_cells(cells: Any, n_points: int) -> IntArray:
     """Point indices (m, corners) as int64: whole numbers in range, none twice in one cell, at least one cell."""
     array = cells.detach().cpu().numpy() if isinstance(cells, Tensor) else np.asarray(cells)
     if array.ndim != 2:
-        raise InputError(
-            f"cells must have shape (m, corners), one row of point indices per cell; got {array.shape}"
-        )
+        raise InputError(f"cells must have shape (m, corners), one row of point indices per cell; got {array.shape}")
     if array.shape[0] == 0:
         raise InputError("a mesh needs at least one cell; got an empty array of cells")
     if array.dtype.kind not in "iu":
@@ -81,7 +77,8 @@ def used_nodes(
     if not drop_unused:
         first, count = int(np.flatnonzero(~used)[0]), int((~used).sum())
         raise DomainError(
-            f"dangling point {first}: {count} of {len(nodes)} points belong to no cell; pass drop_unused=True to leave them out"
+            f"dangling point {first}: {count} of {len(nodes)} points belong to no cell; pass drop_unused=True "
+            "to leave them out"
         )
     renumber = np.cumsum(used) - 1
     return np.ascontiguousarray(nodes[used]), renumber[cells], np.flatnonzero(used)
@@ -90,7 +87,7 @@ def used_nodes(
 def split_nodes(
     nodes: FloatArray, cell_nodes: IntArray, reference: ReferenceCell
 ) -> tuple[FloatArray, IntArray, int, IntArray]:
-    """Quadratic cells in any node numbering to ours: vertices first (in the order given), then edges, facets, interiors.
+    """Quadratic cells in any node numbering to ours: vertices (in the order given), then edges, facets, interiors.
 
     Returns the nodes, the cells' nodes, the number of vertices, and for each new node its old index.
     """
@@ -104,7 +101,8 @@ def split_nodes(
     if mismatch.any():
         cell, local = (int(i) for i in np.argwhere(mismatch)[0])
         raise DomainError(
-            f"cell {cell} does not match its neighbour: both share an edge or facet, but its node {int(cell_nodes[cell, local])} "
+            f"cell {cell} does not match its neighbour: both share an edge or facet, but its node "
+            f"{int(cell_nodes[cell, local])} "
             f"lies elsewhere than the neighbour's {int(old[numbering[cell, local]])}"
         )
     return np.ascontiguousarray(nodes[old]), numbering, len(vertices), old
@@ -149,8 +147,10 @@ def check_shapes(
     if twisted.any():
         cell = int(np.flatnonzero(twisted)[0])
         raise DomainError(
-            f"inverted cell {cell}: the Jacobian determinant of the {reference.name} goes from {low[cell]:.3g} to {high[cell]:.3g}, "
-            "so the cell overlaps itself or has an angle of 180 degrees or more; check the order and place of its points "
+            f"inverted cell {cell}: the Jacobian determinant of the {reference.name} goes from {low[cell]:.3g} "
+            f"to {high[cell]:.3g}, "
+            "so the cell overlaps itself or has an angle of 180 degrees or more; check the order and place of "
+            "its points "
             f"{cell_nodes[cell].tolist()}"
         )
     signs = np.where(low > 0, 1, -1).astype(np.int64)
@@ -177,14 +177,16 @@ def _check_signs(signs: IntArray, cell_nodes: IntArray, reference: ReferenceCell
         odd = negative
     cell = int(np.flatnonzero(odd)[0])
     raise DomainError(
-        f"inverted cell {cell}: its Jacobian determinant has the wrong sign ({int(odd.sum())} of {len(signs)} cells), its corners "
-        f"{cell_nodes[cell, : reference.n_corners].tolist()} run the other way round; check the mesh, or pass orientation='fix' "
+        f"inverted cell {cell}: its Jacobian determinant has the wrong sign ({int(odd.sum())} of {len(signs)} "
+        "cells), its corners "
+        f"{cell_nodes[cell, : reference.n_corners].tolist()} run the other way round; check the mesh, or pass "
+        "orientation='fix' "
         "to reorder such cells, or orientation='keep' to take them as they are"
     )
 
 
 def recognised(nodes: FloatArray, cell_nodes: IntArray, reference: ReferenceCell, degree: int) -> IntArray:
-    """Hexahedra in VTK's order (also gmsh's, for 8 corners) in ours: in the wrong one of the two every cell is twisted."""
+    """Hexahedra in VTK's order, as gmsh's corners are, in ours: in the wrong one of the two every cell is twisted."""
     if reference.name != "hexahedron":
         return cell_nodes
 
@@ -228,7 +230,8 @@ def check_connected(
         facet = int(np.flatnonzero(topology.facet_counts > 2)[0])
         cells = np.flatnonzero((topology.cell_facets == facet).any(axis=1))
         raise DomainError(
-            f"the facet with points {topology.facets[facet].tolist()} belongs to {len(cells)} cells ({cells[:4].tolist()}); "
+            f"the facet with points {topology.facets[facet].tolist()} belongs to {len(cells)} cells "
+            f"({cells[:4].tolist()}); "
             "at most two cells may meet at a facet: remove the cells given twice or overlapping"
         )
     if len(corners) > 1 and not allow_dangling:
@@ -236,7 +239,8 @@ def check_connected(
         if alone.any():
             cell = int(np.flatnonzero(alone)[0])
             raise DomainError(
-                f"dangling cell {cell}: it shares no facet with any other cell ({int(alone.sum())} such of {len(corners)}); "
+                f"dangling cell {cell}: it shares no facet with any other cell ({int(alone.sum())} such of "
+                f"{len(corners)}); "
                 "remove it, merge duplicate points, or pass allow_dangling=True"
             )
     _check_folds(nodes, corners, reference, topology, signs)
@@ -265,9 +269,10 @@ def _check_folds(
     candidates = np.unique(pair)
     cell = int(candidates[np.argmax(badness[candidates])])
     facet = int(np.flatnonzero(folded & np.isin(np.arange(len(folded)), topology.cell_facets[cell]))[0])
-    other = [int(c) for c in topology.facet_cells[facet] if c != cell][0]
+    other = next(int(c) for c in topology.facet_cells[facet] if c != cell)
     raise DomainError(
-        f"inverted cell {cell}: it lies on the same side of the facet {topology.facets[facet].tolist()} as its neighbour, cell {other}, "
+        f"inverted cell {cell}: it lies on the same side of the facet {topology.facets[facet].tolist()} as its "
+        f"neighbour, cell {other}, "
         f"so the two overlap; move its points {corners[cell].tolist()} or remove it"
     )
 
@@ -275,8 +280,8 @@ def _check_folds(
 def _parity(rows: IntArray) -> IntArray:
     """Orientation of each row of distinct indices relative to its canonical order, +1 or -1.
 
-    For up to three indices the canonical order is ascending; for four (a cyclic quadrilateral) it starts at the smallest
-    and goes on to the smaller of its two neighbours.
+    For up to three indices the canonical order is ascending; for four (a cyclic quadrilateral) it starts at the
+    smallest and goes on to the smaller of its two neighbours.
     """
     count = rows.shape[1]
     if count == 1:
@@ -286,9 +291,7 @@ def _parity(rows: IntArray) -> IntArray:
         take = np.arange(len(rows))
         after, before = rows[take, (start + 1) % 4], rows[take, (start - 1) % 4]
         return np.where(after < before, 1, -1)
-    inversions = sum(
-        (rows[:, i] > rows[:, j]).astype(np.int64) for i in range(count) for j in range(i + 1, count)
-    )
+    inversions = sum((rows[:, i] > rows[:, j]).astype(np.int64) for i in range(count) for j in range(i + 1, count))
     return 1 - 2 * (np.asarray(inversions) % 2)
 
 

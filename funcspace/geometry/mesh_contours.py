@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,9 @@ def as_array_function(distance: Callable[[Tensor], Any]) -> ArrayFunction:
         answer = distance(torch.from_numpy(np.ascontiguousarray(points)))
         values = answer.detach().cpu().numpy() if isinstance(answer, Tensor) else np.asarray(answer)
         if values.shape != (len(points),):
-            raise InputError(f"the signed distance must return ({len(points)},) values, one per point; got {values.shape}")
+            raise InputError(
+                f"the signed distance must return ({len(points)},) values, one per point; got {values.shape}"
+            )
         if not np.isfinite(values).all():
             first = int(np.flatnonzero(~np.isfinite(values))[0])
             raise InputError(f"the signed distance is not finite at {points[first].tolist()}")
@@ -57,7 +60,7 @@ def onto_boundary(distance: ArrayFunction, points: FloatArray, h: float) -> Floa
 def boundary_loops(
     distance: ArrayFunction, h: float, bounds: FloatArray, fixed: FloatArray
 ) -> tuple[list[FloatArray], FloatArray]:
-    """Points about h apart on each closed boundary curve (the domain to the left), and the fixed points not used there."""
+    """Points about h apart on each closed boundary curve (the domain to the left), and the fixed points left over."""
     loops, used = [], np.zeros(len(fixed), dtype=bool)
     for curve in _zero_curves(distance, h / 4, bounds):
         dense = onto_boundary(distance, curve, h / 2)
@@ -70,7 +73,8 @@ def boundary_loops(
         loops.append(onto_arcs(distance, dense, corners, h))
     if not loops:
         raise DomainError(
-            "the signed distance has no zero curve inside the bounds: it must be negative inside the domain, positive outside, and "
+            "the signed distance has no zero curve inside the bounds: it must be negative inside the domain, "
+            "positive outside, and "
             f"the bounds {bounds.tolist()} must hold the domain; or h = {h:g} is too coarse for it"
         )
     return loops, fixed[~used]
@@ -106,7 +110,7 @@ def _crossings(
     distance: ArrayFunction, axes: list[FloatArray], values: FloatArray, inside: np.ndarray
 ) -> tuple[dict[int, FloatArray], dict[int, int]]:
     """Where the sampled distance changes sign along grid edges, and for each crossing the next along its curve."""
-    nx, ny = values.shape
+    ny = values.shape[1]
     mixed = inside[:-1, :-1].astype(int) + inside[1:, :-1] + inside[1:, 1:] + inside[:-1, 1:]
     crossings: dict[int, FloatArray] = {}
     following: dict[int, int] = {}
@@ -193,7 +197,7 @@ def onto_arcs(distance: ArrayFunction, dense: FloatArray, corners: IntArray, h: 
     starts = [*(corners - corners[0]).tolist(), len(dense)]
     closed = np.vstack([dense, dense[:1]])
     pieces = []
-    for start, stop in zip(starts[:-1], starts[1:], strict=True):
+    for start, stop in pairwise(starts):
         arc = equally_spaced(closed[start : stop + 1], h, least=1 if len(corners) > 2 else 3)
         pieces += [arc[:1], onto_boundary(distance, arc[1:], h / 2)]
     return np.vstack(pieces)

@@ -25,9 +25,8 @@ def disc(h: float, radius: float, center: Sequence[float], curved: bool) -> Mesh
 
     middle = _centre(center)
     rings = max(1, int(np.rint(1.1 * radius / h)))  # the mean edge is 1.1 times the distance of the rings
-    points, triangles = [np.zeros((1, 2))], []
-    for ring in range(1, rings + 1):
-        points.append(ring / rings * radius * _unit_circle(6 * ring))
+    points = [np.zeros((1, 2)), *(k / rings * radius * _unit_circle(6 * k) for k in range(1, rings + 1))]
+    triangles = []
     start = [0, *(1 + 3 * k * (k - 1) for k in range(1, rings + 2))]
     for ring in range(rings):
         inner, outer = max(6 * ring, 1), 6 * (ring + 1)
@@ -57,9 +56,7 @@ def annulus(h: float, inner: float, outer: float, center: Sequence[float], curve
     return mesh.curved(_onto_circle(middle, outer), "outer").curved(_onto_circle(middle, inner), "inner")
 
 
-def perforated_plate(
-    h: float, width: float, height: float, holes: Sequence[Sequence[float]], curved: bool
-) -> Mesh:
+def perforated_plate(h: float, width: float, height: float, holes: Sequence[Sequence[float]], curved: bool) -> Mesh:
     """A rectangle without discs."""
     discs = np.array(holes, dtype=np.float64).reshape(-1, 3) if len(holes) else np.zeros((0, 3))
     _check_holes(discs, width, height)

@@ -1,4 +1,4 @@
-"""Meshes from DOLFINx, versions 0.5 to 0.11: every difference between its versions that matters here is in this file."""
+"""Meshes from DOLFINx, 0.5 to 0.11: every difference between its versions that matters here is in this file."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def _facet_nodes(source: Any, facet_tags: Any, cell_nodes: IntArray) -> IntArray
     topology = source.topology
     dim = topology.dim
     if facet_tags.dim != dim - 1:
-        raise InputError(f"facet_tags must mark facets (dimension {dim - 1}); they mark entities of dimension {facet_tags.dim}")
+        raise InputError(
+            f"facet_tags must mark facets (dimension {dim - 1}); they mark entities of dimension {facet_tags.dim}"
+        )
     topology.create_connectivity(dim - 1, 0)
     vertices = _rows(topology.connectivity(dim, 0))
     node_of = np.empty(int(vertices.max()) + 1, dtype=np.int64)

@@ -16,7 +16,7 @@ class MeshExchange:
     """The conversions of `Mesh`; each partner is imported when it is asked for."""
 
     def to_skfem(self) -> Any:
-        """This mesh in scikit-fem, with the same numbering of points, cells and facets and the same named boundaries."""
+        """The mesh in scikit-fem, with the same numbering of points, cells and facets and the same named boundaries."""
         if "_skfem" not in self.__dict__:
             from funcspace.geometry.mesh_skfem import to_skfem
 
@@ -24,9 +24,7 @@ class MeshExchange:
         return self.__dict__["_skfem"]
 
     @classmethod
-    def from_skfem(
-        cls, mesh: Any, *, units: Mapping[str, str] | None = None, allow_dangling: bool = False
-    ) -> Mesh:
+    def from_skfem(cls, mesh: Any, *, units: Mapping[str, str] | None = None, allow_dangling: bool = False) -> Mesh:
         """A scikit-fem mesh; points, cells and named boundaries keep their numbers."""
         from funcspace.geometry.mesh_skfem import from_skfem
 

@@ -1,4 +1,4 @@
-"""Mesh files of any format that meshio knows: gmsh, VTK, VTU, XDMF and others, with named parts and data on points and cells."""
+"""Mesh files: gmsh, VTK, VTU, XDMF and what else meshio knows, with named parts and data on points and cells."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ TAGS = {"medit:ref": "ref"}
 def read_mesh(path: str | os.PathLike[str]) -> tuple[Mesh, dict[str, FloatArray], dict[str, FloatArray]]:
     """Read a mesh with its data: (mesh, data on points, data on cells).
 
-    Physical groups and cell sets of facets become named parts; groups without a name are called physical_3 and the like. Meshes
-    stored with constant z become meshes of the plane. Points that no cell uses (construction points) are left out. Data on points
-    follow `mesh.nodes`, data on cells `mesh.cells`.
+    Physical groups and cell sets of facets become named parts; groups without a name are called physical_3 and the
+    like. Meshes stored with constant z become meshes of the plane. Points that no cell uses (construction points)
+    are left out. Data on points follow `mesh.nodes`, data on cells `mesh.cells`.
 
     Raises
     ------
@@ -57,7 +57,9 @@ def read_mesh(path: str | os.PathLike[str]) -> tuple[Mesh, dict[str, FloatArray]
     cells = cells[:, from_theirs(reference.name, degree, "vtk")]
     points = np.asarray(source.points, dtype=np.float64)
     if cells.min() < 0 or cells.max() >= len(points):
-        raise FileError(f"{path}: a cell names point {int(cells.max())}, but the file has {len(points)} points: truncated?")
+        raise FileError(
+            f"{path}: a cell names point {int(cells.max())}, but the file has {len(points)} points: truncated?"
+        )
     points = _flat(points, np.unique(cells), reference.dim, path)
     try:
         mesh = Mesh(points, cells, orientation="keep", drop_unused=True)
@@ -105,7 +107,9 @@ def write_mesh(
     path = Path(path)
     kind = path.suffix.lower()
     if kind in SEVERAL_FILES or kind not in meshio.extension_to_filetypes:
-        raise FileError(f"{path}: meshes cannot be written as {kind or 'a file without extension'!r}; choose .vtu, .xdmf or .msh")
+        raise FileError(
+            f"{path}: meshes cannot be written as {kind or 'a file without extension'!r}; choose .vtu, .xdmf or .msh"
+        )
     data = {key: _node_data(key, values, mesh) for key, values in (point_data or {}).items()}
     per_cell = {key: _checked(key, values, mesh.n_cells, "cells") for key, values in (cell_data or {}).items()}
     parts = {n: f.numpy() for n, f in mesh.boundary.items() if n != "boundary"}
@@ -159,7 +163,7 @@ def _meshio() -> Any:
 
 
 def _quietly(action: Callable[[], Any]) -> Any:
-    """meshio prints its troubles and may end the process; here they stay silent or become exceptions."""
+    """Run what meshio does: it prints its troubles and may end the process; here they become exceptions."""
     noise = io.StringIO()
     try:
         with contextlib.redirect_stdout(noise), contextlib.redirect_stderr(noise):
@@ -173,13 +177,17 @@ def _parse(path: Path) -> Any:
     if not path.is_file():
         raise FileError(f"{path}: {'is a folder, not a file' if path.is_dir() else 'no such file'}")
     if path.suffix.lower() not in meshio.extension_to_filetypes:
-        raise FileError(f"{path}: no mesh format has the extension {path.suffix!r}; known: .msh, .vtu, .vtk, .xdmf, .mesh, .inp, ...")
+        raise FileError(
+            f"{path}: no mesh format has the extension {path.suffix!r}; known: .msh, .vtu, .vtk, .xdmf, .mesh, "
+            ".inp, ..."
+        )
     try:
         gmsh = path.suffix.lower() == ".msh"
         source = _quietly(lambda: read_gmsh(path) if gmsh else meshio.read(path))
     except Exception as error:
         raise FileError(
-            f"{path}: cannot be read as a {path.suffix} mesh file ({type(error).__name__}: {str(error).strip() or 'no details'}); "
+            f"{path}: cannot be read as a {path.suffix} mesh file ({type(error).__name__}: "
+            f"{str(error).strip() or 'no details'}); "
             "it is truncated, damaged or of another format"
         ) from error
     return source
@@ -193,7 +201,9 @@ def _main_cells(source: Any, path: Path) -> tuple[ReferenceCell, int, list[int]]
     counts = {name: count for name, count in counts.items() if count}
     found = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing"
     known = {
-        name: (cell, degree) for cell in REFERENCE_CELLS.values() for degree, name in enumerate(cell.meshio_names, start=1)
+        name: (cell, degree)
+        for cell in REFERENCE_CELLS.values()
+        for degree, name in enumerate(cell.meshio_names, start=1)
     }
     dims = {b.type: b.dim for b in source.cells}
     top = max((dims[name] for name in counts), default=0)
@@ -213,7 +223,9 @@ def _flat(points: FloatArray, used: IntArray, dim: int, path: Path) -> FloatArra
         raise FileError(f"{path}: cells of dimension {dim}, but points with {points.shape[1]} coordinates")
     rest = points[used, dim:]
     if rest.size and np.ptp(rest, axis=0).max() > 1e-12 * np.abs(points[used]).max():
-        raise FileError(f"{path}: the cells of dimension {dim} form a curve or surface in space; only flat meshes are known")
+        raise FileError(
+            f"{path}: the cells of dimension {dim} form a curve or surface in space; only flat meshes are known"
+        )
     return points[:, :dim]
 
 
@@ -223,7 +235,9 @@ def _parts(
     parts: dict[str, list[IntArray]] = {}
     corners = len(reference.facets[0])
     facets = [
-        i for i, b in enumerate(source.cells) if b.dim == reference.dim - 1 and b.data.shape[1] >= corners and i not in blocks
+        i
+        for i, b in enumerate(source.cells)
+        if b.dim == reference.dim - 1 and b.data.shape[1] >= corners and i not in blocks
     ]
 
     def add(name: str, block: int, rows: Any) -> None:
@@ -260,7 +274,9 @@ def _parts(
 def _facet_bits(mesh: Mesh, facets: IntArray) -> IntArray:
     member = np.zeros(len(mesh.facets), dtype=np.int64)
     member[facets] = 1
-    on = member[mesh.cell_facets.numpy()] * (mesh.facet_cells.numpy()[mesh.cell_facets.numpy(), 0] == np.arange(mesh.n_cells)[:, None])
+    on = member[mesh.cell_facets.numpy()] * (
+        mesh.facet_cells.numpy()[mesh.cell_facets.numpy(), 0] == np.arange(mesh.n_cells)[:, None]
+    )
     return (on << np.arange(on.shape[1])).sum(axis=1)
 
 
@@ -285,7 +301,9 @@ def _gmsh_groups(
 def _checked(key: str, values: Any, count: int, what: str) -> np.ndarray:
     array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
     if array.ndim == 0 or len(array) != count or array.dtype.kind not in "fiu":
-        raise InputError(f"data {key!r} must be numbers, one row for each of the {count} {what}; got {array.shape}, {array.dtype}")
+        raise InputError(
+            f"data {key!r} must be numbers, one row for each of the {count} {what}; got {array.shape}, {array.dtype}"
+        )
     return array
 
 
@@ -299,4 +317,3 @@ def _node_data(key: str, values: Any, mesh: Mesh) -> np.ndarray:
     for local, entity in enumerate(mesh.reference.node_entities):
         result[mesh.cell_nodes.numpy()[:, local]] = array[mesh.cells.numpy()[:, list(entity)]].mean(axis=1)
     return result
-

@@ -26,9 +26,10 @@ def fill_loops(
 ) -> Mesh:
     """Delaunay triangulation of the boundary points and of interior points moved towards equal spacing.
 
-    Interior points start on a triangular lattice of spacing h, more than 0.6 h from the boundary. Each sweep moves every one
-    to the mean of the circumcentres of its triangles, weighted by area, which lowers the interpolation error of |x|^2
-    (the optimal Delaunay energy), and triangulates anew. Then points are added on long edges and removed from crowds.
+    Interior points start on a triangular lattice of spacing h, more than 0.6 h from the boundary. Each sweep moves
+    every one to the mean of the circumcentres of its triangles, weighted by area, which lowers the interpolation
+    error of |x|^2 (the optimal Delaunay energy), and triangulates anew. Then points are added on long edges and
+    removed from crowds.
 
     Parameters
     ----------
@@ -58,7 +59,8 @@ def fill_loops(
     triangles, missing = _triangulate(points, segments)
     if missing:
         raise DomainError(
-            f"the boundary cannot be kept at h = {h:g}: {missing} of {len(segments)} boundary edges are missing, because parts "
+            f"the boundary cannot be kept at h = {h:g}: {missing} of {len(segments)} boundary edges are "
+            "missing, because parts "
             "of the boundary come closer to each other than h; choose a smaller h"
         )
     return Mesh(points, triangles, drop_unused=True)
@@ -88,7 +90,8 @@ def _lattice(rim: FloatArray, h: float) -> FloatArray:
 def _triangulate(points: FloatArray, segments: IntArray) -> tuple[IntArray, int]:
     """Delaunay triangles inside the boundary, and how many boundary edges are missing from the triangulation.
 
-    Triangles connected without crossing the boundary are all inside or all outside; those with a boundary edge tell which.
+    Triangles connected without crossing the boundary are all inside or all outside; those with a boundary edge tell
+    which.
     """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
@@ -162,7 +165,9 @@ def _smooth(
 def _adapt(points: FloatArray, held: int, h: float, segments: IntArray) -> FloatArray | None:
     """Add the midpoints of edges longer than 1.4 h, drop free points of crowds; None when nothing is to do."""
     triangles, _ = _triangulate(points, segments)
-    edges = np.unique(np.sort(np.vstack([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [0, 2]]]), axis=1), axis=0)
+    edges = np.unique(
+        np.sort(np.vstack([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [0, 2]]]), axis=1), axis=0
+    )
     length = np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1)
     rim = set(map(tuple, np.sort(segments, axis=1).tolist()))
     busy = np.zeros(len(points), dtype=bool)

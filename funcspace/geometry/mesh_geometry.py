@@ -147,9 +147,7 @@ class MeshGeometry:
             # the middle of each facet in reference coordinates, seen from its first cell
             first = self.topology.facet_cells[:, 0]
             local = (self.topology.cell_facets[first] == np.arange(len(first))[:, None]).argmax(axis=1)
-            centres = np.array(
-                [self._reference.corners[list(f)].mean(axis=0) for f in self._reference.facets]
-            )
+            centres = np.array([self._reference.corners[list(f)].mean(axis=0) for f in self._reference.facets])
             midpoints = self._map(first, centres[local])
         return midpoints
 
@@ -192,9 +190,7 @@ class MeshGeometry:
     @cached_property
     def measure(self) -> Float[Tensor, " n"]:
         """Weight of each vertex, w_i = integral of its linear (multilinear) basis function; they sum to the measure."""
-        weights = np.bincount(
-            self._corners.ravel(), weights=self._vertex_weights.ravel(), minlength=self._n_vertices
-        )
+        weights = np.bincount(self._corners.ravel(), weights=self._vertex_weights.ravel(), minlength=self._n_vertices)
         return torch.from_numpy(weights)
 
     # the map from the reference cell

@@ -89,7 +89,7 @@ class _Stream:
     def numbers(self, count: int, kind: str) -> np.ndarray:
         """The next numbers: kind i (int), u (size) or f (double)."""
         if self.binary:
-            dtype = np.dtype({"i": "i4", "u": "u8", "f": "f8"}[kind]).newbyteorder(self.order)
+            dtype = np.dtype(self.order + {"i": "i4", "u": "u8", "f": "f8"}[kind])
             if self.at + count * dtype.itemsize > len(self.data):
                 raise FileError("it ends in the middle of a section")
             found = np.frombuffer(self.data, dtype, count, self.at)
@@ -113,13 +113,11 @@ class _Stream:
             raise FileError("it ends in the middle of a section")
         table = np.frombuffer(self.data, dtype, count, self.at)
         self.at += count * dtype.itemsize
-        return [
-            table[f"c{i}"].astype(np.float64 if k == "f" else np.int64) for i, (k, _) in enumerate(columns)
-        ]
+        return [table[f"c{i}"].astype(np.float64 if k == "f" else np.int64) for i, (k, _) in enumerate(columns)]
 
 
 def read_gmsh(path: Path) -> Any:
-    """A meshio mesh; the facets and cells of each physical group are its cell sets (physical_3 where it has no name)."""
+    """A meshio mesh; the members of each physical group are a cell set (physical_3 where it has no name)."""
     meshio = require("meshio", feature="mesh files", install="pip install meshio")
     stream = _Stream(path)
     if stream.section() != "MeshFormat":
@@ -230,13 +228,13 @@ def _known(kind: int) -> tuple[str, int]:
 
 
 def _data(stream: _Stream, name: str) -> tuple[str, tuple[IntArray, FloatArray]]:
-    label = [stream.line().strip('"') for _ in range(int(stream.line()))][0]
+    labels = [stream.line().strip('"') for _ in range(int(stream.line()))]
     for _ in range(int(stream.line())):
         stream.line()
     integers = [int(stream.line()) for _ in range(int(stream.line()))]
     stream.begin(name)
     index, values = stream.rows(integers[2], [("i", 1), ("f", integers[1])])
-    return label, (index[:, 0], values[:, 0] if integers[1] == 1 else values)
+    return labels[0], (index[:, 0], values[:, 0] if integers[1] == 1 else values)
 
 
 def _assemble(meshio: Any, names: Any, tags: IntArray, points: FloatArray, blocks: list[Any], data: Any) -> Any:
@@ -279,7 +277,7 @@ def write_gmsh(
     point_data: Mapping[str, np.ndarray],
     cell_data: Mapping[str, np.ndarray],
 ) -> None:
-    """Write format 2.2 as text; cells as (meshio's name, nodes in gmsh's order, physical tag); data on the first cells."""
+    """Write format 2.2 as text; cells are (meshio's name, nodes in gmsh's order, tag); data belong to the first."""
     with open(path, "w", encoding="utf-8") as file:
         file.write("$MeshFormat\n2.2 0 8\n$EndMeshFormat\n")
         file.write(f"$PhysicalNames\n{len(names)}\n")

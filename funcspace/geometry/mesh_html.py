@@ -30,11 +30,14 @@ def mesh_html(mesh: Mesh) -> str:
         ("longest edge", f"{mesh.h:.4g}"),
         ("fingerprint", mesh.fingerprint),
     ]
-    colours = dict(zip((n for n in mesh.boundary if n != "boundary"), COLOURS * 8, strict=False))
+    named = [n for n in mesh.boundary if n != "boundary"]
+    colours: dict[str, str] = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(named)}
     for name, facets in mesh.boundary.items():
         mark = f'<span style="color:{colours[name]}">&#9632;</span> ' if name in colours else ""
         rows.append((mark + escape(name), f"{len(facets):,} facets"))
-    table = "".join(f"<tr><th style='text-align:left'>{k}</th><td style='text-align:left'>{escape(v)}</td></tr>" for k, v in rows)
+    table = "".join(
+        f"<tr><th style='text-align:left'>{k}</th><td style='text-align:left'>{escape(v)}</td></tr>" for k, v in rows
+    )
     return (
         f"<div><b>Mesh</b> ({mesh.cell_type})<div style='display:flex;gap:1em'><table>{table}</table>"
         f"{_drawing(mesh, colours)}</div></div>"

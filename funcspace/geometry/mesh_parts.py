@@ -58,16 +58,15 @@ def _part_indices(name: str, part: Any, topology: Topology, midpoints: FloatArra
         return np.flatnonzero(array)
     if array.dtype.kind not in "iu" or array.ndim > 2:
         raise InputError(
-            f"boundary part {name!r} must be facet indices (k,), facets by their points (k, corners), or a predicate on "
+            f"boundary part {name!r} must be facet indices (k,), facets by their points (k, corners), or a "
+            "predicate on "
             f"midpoints; got shape {array.shape}, dtype {array.dtype}"
         )
     array = array.astype(np.int64)
     if array.ndim == 2:
         array, missing = facets_by_points(array, topology.facets)
         if missing.size:
-            raise InputError(
-                f"boundary part {name!r}: its facet {int(missing[0])} is not a facet of the mesh"
-            )
+            raise InputError(f"boundary part {name!r}: its facet {int(missing[0])} is not a facet of the mesh")
     array = np.unique(array)
     if array[0] < 0 or array[-1] >= count:
         wrong = int(array[0] if array[0] < 0 else array[-1])

@@ -26,10 +26,11 @@ class MeshQuality:
     Attributes
     ----------
     cell_type, n_cells, n_points, n_boundary_facets : what the mesh is.
-    min_angle, mean_angle, max_angle : in degrees: of corners in the plane, of dihedral angles in tetrahedra, of edges that meet
-        at a corner in hexahedra; `mean_angle` is the mean over cells of the smallest. NaN for intervals.
-    min_scaled_jacobian, mean_scaled_jacobian : determinant over product of edge lengths, the least over a cell's corners, 1 for
-        the regular cell and 0 for a degenerate one.
+    min_angle, mean_angle, max_angle : in degrees: of corners in the plane, of dihedral angles in tetrahedra, of
+        edges that meet at a corner in hexahedra; `mean_angle` is the mean over cells of the smallest. NaN for
+        intervals.
+    min_scaled_jacobian, mean_scaled_jacobian : determinant over product of edge lengths, the least over a cell's
+        corners, 1 for the regular cell and 0 for a degenerate one.
     max_aspect_ratio, mean_aspect_ratio : longest over shortest edge of a cell.
     h_min, h_mean, h_max : shortest, mean and longest edge of the mesh.
     min_jacobian_ratio : least over greatest Jacobian determinant at the nodes of a cell: 1 for affine cells.
@@ -105,7 +106,8 @@ class MeshQuality:
         if np.isfinite(self.min_angle):
             rows.insert(
                 2,
-                f"  angle             min {self.min_angle:.1f}, mean of the smallest {self.mean_angle:.1f}, max {self.max_angle:.1f}",
+                f"  angle             min {self.min_angle:.1f}, mean of the smallest {self.mean_angle:.1f}, "
+                f"max {self.max_angle:.1f}",
             )
         if self.min_jacobian_ratio < 1 - 1e-9:
             rows.append(f"  Jacobian ratio    min {self.min_jacobian_ratio:.3f}")

@@ -42,9 +42,7 @@ def curved(mesh: Mesh, mapping: Callable[[Tensor], Any] | None, part: str) -> Me
         moved = _nodes_on(mesh, cell_nodes, part)
         answer = as_points(mapping(torch.from_numpy(nodes[moved])), mesh.dim, name="mapped points")
         if len(answer) != len(moved):
-            raise InputError(
-                f"the mapping must return one point per point: {len(moved)} in, {len(answer)} out"
-            )
+            raise InputError(f"the mapping must return one point per point: {len(moved)} in, {len(answer)} out")
         nodes[moved] = answer.numpy()
         check_shapes(nodes, cell_nodes, mesh.reference, 2, "keep")
     result = mesh._like(nodes, cell_nodes, 2, mesh.points.shape[0])
@@ -73,9 +71,9 @@ def refined(mesh: Mesh) -> Mesh:
     nodes, cell_nodes = quadratic_nodes(mesh)
     choice = _diagonals(nodes, cell_nodes, reference)
     children = np.stack([np.array(t) for t in _templates(reference.name)])  # (choices, 2^d, corners)
-    cells = np.take_along_axis(
-        cell_nodes[:, None, :], children[choice].reshape(mesh.n_cells, 1, -1), axis=2
-    ).reshape(-1, reference.n_corners)
+    cells = np.take_along_axis(cell_nodes[:, None, :], children[choice].reshape(mesh.n_cells, 1, -1), axis=2).reshape(
+        -1, reference.n_corners
+    )
     if mesh.is_curved:
         numbering, total = quadratic_numbering(cells, len(nodes), reference)
         new = np.empty((total, mesh.dim))
@@ -165,10 +163,6 @@ def _facet_tables(name: str) -> tuple[tuple[tuple[int, int, int], ...], ...]:
         for child, corners in enumerate(template):
             for local, facet in enumerate(reference.facets):
                 used = {c for i in facet for c in reference.node_entities[corners[i]]}
-                table += [
-                    (child, local, parent)
-                    for parent, whole in enumerate(reference.facets)
-                    if used <= set(whole)
-                ]
+                table += [(child, local, parent) for parent, whole in enumerate(reference.facets) if used <= set(whole)]
         tables.append(tuple(table))
     return tuple(tables)

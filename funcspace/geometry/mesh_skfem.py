@@ -65,9 +65,7 @@ def from_skfem(source: Any, *, units: Mapping[str, str] | None = None, allow_dan
         raise InputError(f"expected a scikit-fem mesh; got {type(source).__name__}")
     nodes, corners = np.asarray(source.doflocs).T, np.asarray(source.t).T.astype(np.int64)
     dim, used = nodes.shape[1], int(corners.max()) + 1
-    reference = next(
-        (r for r in REFERENCE_CELLS.values() if (r.dim, r.n_corners) == (dim, corners.shape[1])), None
-    )
+    reference = next((r for r in REFERENCE_CELLS.values() if (r.dim, r.n_corners) == (dim, corners.shape[1])), None)
     if reference is None or dim != source.dim():
         raise DomainError(
             f"scikit-fem's {type(source).__name__} has no counterpart: {corners.shape[1]} corners in {dim} dimensions"

@@ -25,6 +25,7 @@ class Topology:
 
     @classmethod
     def of(cls, cells: IntArray, reference: ReferenceCell) -> Topology:
+        """Number the facets of the cells."""
         # scikit-fem keeps the cyclic order of quadrilateral facets and sorts the corners of all others
         facets, cell_facets = unique_entities(cells, reference.facets, sort=reference.name != "hexahedron")
         count = len(facets)
@@ -39,6 +40,7 @@ class Topology:
 
     @property
     def boundary_facets(self) -> IntArray:
+        """Facets with one cell, ascending."""
         return np.flatnonzero(self.facet_counts == 1)
 
 

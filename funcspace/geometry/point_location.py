@@ -16,6 +16,7 @@ from torch import Tensor
 
 from funcspace.errors import InputError, OutsideError
 from funcspace.geometry.domain import as_points
+from funcspace.geometry.mesh_tree import Tree, build_tree
 from funcspace.geometry.reference_cells import FloatArray, IntArray, ReferenceCell
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Location", "PointLocator"]
 
 Outside = Literal["raise", "nan", "nearest"]
-LEAF = 4
 CHUNK = 20_000
 
 
@@ -55,10 +55,11 @@ class Location:
 
 
 @lru_cache(maxsize=1)
-def _kernels() -> ModuleType:
-    from funcspace.geometry import mesh_kernels
+def _kernels() -> tuple[ModuleType, ModuleType]:
+    """The compiled parts: numba is imported when points are located for the first time."""
+    from funcspace.geometry import mesh_kernels, mesh_nearest
 
-    return mesh_kernels
+    return mesh_kernels, mesh_nearest
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,7 @@ class PointLocator:
     """A bounding-volume tree over the cells of a mesh, with all that the compiled kernels need. Make it with `of`."""
 
     reference: ReferenceCell
-    tree: tuple[Any, ...]
+    tree: Tree
     cells_data: tuple[Any, ...]
     geometry: tuple[Any, ...]
     corners: FloatArray
@@ -90,17 +91,19 @@ class PointLocator:
         middle = reference.corners.mean(axis=0, keepdims=True)
         jacobian = np.einsum("mki,kj->mij", local, reference.shape_gradients(middle, degree)[0])
         inverses = np.linalg.inv(jacobian)
-        start = origin[:, 0] if affine else origin[:, 0] + np.einsum("k,mki->mi", reference.shape(middle, degree)[0], local)
+        start = (
+            origin[:, 0] if affine else origin[:, 0] + np.einsum("k,mki->mi", reference.shape(middle, degree)[0], local)
+        )
         magnitude = np.abs(nodes).max(axis=(1, 2))
-        rounding = (1e-14 if affine else 1e-13 if degree == 1 else 1e-12) + 8 * np.finfo(float).eps * magnitude * np.abs(inverses).sum(axis=2).max(axis=1)
-        depth = max(0, int(np.ceil(np.log2(max(mesh.n_cells, 1) / LEAF))))
-        tree = _kernels().build_tree(lower, upper, sizes, depth)
+        rounding = (1e-14 if affine else 1e-13 if degree == 1 else 1e-12) + 8 * np.finfo(
+            float
+        ).eps * magnitude * np.abs(inverses).sum(axis=2).max(axis=1)
+        tree = build_tree(lower, upper, sizes)
         geometry = (
             np.ascontiguousarray(start),
             np.ascontiguousarray(inverses),
-            np.ascontiguousarray(polynomials),
+            None if affine else np.ascontiguousarray(polynomials),
             reference.exponents(degree),
-            affine,
             reference.is_simplex,
         )
         corners = np.ascontiguousarray(nodes[:, : reference.n_corners])
@@ -140,7 +143,7 @@ class PointLocator:
         """
         if outside not in ("raise", "nan", "nearest"):
             raise InputError(f"outside must be 'raise', 'nan' or 'nearest'; got {outside!r}")
-        if not (np.isscalar(tolerance) and 0 <= tolerance < np.inf):  # pyright: ignore
+        if not (isinstance(tolerance, (int, float, np.number)) and 0 <= float(tolerance) < np.inf):
             raise InputError(f"tolerance must be a finite number, 0 or more; got {tolerance!r}")
         coordinates = np.ascontiguousarray(as_points(points, self.reference.dim).numpy())
         cells = np.empty(len(coordinates), dtype=np.int64)
@@ -148,14 +151,21 @@ class PointLocator:
         order = self._order(coordinates)
 
         def search(chunk: slice) -> None:
-            _kernels().locate_many(
-                coordinates, order[chunk], float(tolerance), self.tree, self.cells_data, self.geometry, cells, reference
+            _kernels()[0].locate_many(
+                coordinates,
+                order[chunk],
+                float(tolerance),
+                self.tree,
+                self.cells_data,
+                *self.geometry,
+                cells,
+                reference,
             )
 
         _in_threads(search, len(coordinates))
         missing = np.flatnonzero(cells < 0)
         if missing.size:
-            self._outside(coordinates, missing, cells, reference, outside, tolerance)
+            self._outside(coordinates, missing, cells, reference, outside, float(tolerance))
         return Location(torch.from_numpy(cells), torch.from_numpy(reference))
 
     def nearest(self, points: FloatArray, limit: float = np.inf) -> tuple[IntArray, FloatArray, FloatArray]:
@@ -165,12 +175,12 @@ class PointLocator:
         points = np.ascontiguousarray(points)
 
         def search(chunk: slice) -> None:
-            _kernels().nearest_many(
+            _kernels()[1].nearest_many(
                 points[chunk],
                 float(limit),
                 self.tree,
                 self.cells_data,
-                self.geometry,
+                *self.geometry,
                 self.corners,
                 self.facets,
                 self.frames,
@@ -199,7 +209,7 @@ class PointLocator:
         inside = np.flatnonzero(close)
         if inside.size:
             exact, slack = np.empty((inside.size, points.shape[1])), np.empty(inside.size)
-            _kernels().invert_many(points[missing[inside]], nearest[inside], self.geometry, exact, slack)
+            _kernels()[0].invert_many(points[missing[inside]], nearest[inside], *self.geometry, exact, slack)
             place[inside] = np.where((slack > -10.0)[:, None], exact, place[inside])
         if outside == "raise" and not close.all():
             far = np.flatnonzero(~close)
@@ -226,10 +236,13 @@ class PointLocator:
 
 
 def _outside_error(points: FloatArray, indices: IntArray, distances: FloatArray) -> OutsideError:
-    shown = ", ".join(f"point {i} at {points[i].tolist()} ({d:.3g} away)" for i, d in zip(indices[:3], distances, strict=False))
+    shown = ", ".join(
+        f"point {i} at {points[i].tolist()} ({d:.3g} away)" for i, d in zip(indices[:3], distances, strict=False)
+    )
     more = ", ..." if len(indices) > 3 else ""
     return OutsideError(
-        f"{len(indices)} of {len(points)} points lie outside the mesh: {shown}{more}; pass outside='nearest' to use the nearest "
+        f"{len(indices)} of {len(points)} points lie outside the mesh: {shown}{more}; pass outside='nearest' "
+        "to use the nearest "
         "point of the mesh, outside='nan' to mark them, or a larger tolerance",
         indices=torch.from_numpy(indices),
         distances=torch.from_numpy(distances),
@@ -260,11 +273,13 @@ def _bezier(name: str) -> FloatArray:
         pairs = [(i, j) for i in range(bary.shape[1]) for j in range(i, bary.shape[1])]
         values = np.stack([bary[:, i] * bary[:, j] * (1 if i == j else 2) for i, j in pairs], axis=1)
     else:
-        one = [np.stack([(1 - x[:, a]) ** 2, 2 * x[:, a] * (1 - x[:, a]), x[:, a] ** 2], axis=1) for a in range(x.shape[1])]
+        one = [
+            np.stack([(1 - x[:, a]) ** 2, 2 * x[:, a] * (1 - x[:, a]), x[:, a] ** 2], axis=1) for a in range(x.shape[1])
+        ]
         values = one[0]
         for other in one[1:]:
             values = (values[:, :, None] * other[:, None, :]).reshape(len(x), -1)
-    return np.linalg.inv(values)
+    return np.linalg.inv(values).astype(np.float64)
 
 
 def _facet_frames(reference: ReferenceCell) -> FloatArray:

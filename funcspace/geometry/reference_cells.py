@@ -23,8 +23,8 @@ IntArray = NDArray[np.int64]
 class ReferenceCell:
     """A reference cell; `nodes` are those of the quadratic geometry: corners, edges, facets, interior, in this order.
 
-    The unit simplex in one to three dimensions, the unit square and the unit cube. The numbering is scikit-fem's: square
-    (0,0), (1,0), (1,1), (0,1); cube (1,1,1), (1,1,0), (1,0,1), (0,1,1), (1,0,0), (0,1,0), (0,0,1), (0,0,0).
+    The unit simplex in one to three dimensions, the unit square and the unit cube. The numbering is scikit-fem's:
+    square (0,0), (1,0), (1,1), (0,1); cube (1,1,1), (1,1,0), (1,0,1), (0,1,1), (1,0,0), (0,1,0), (0,0,1), (0,0,0).
     """
 
     name: str
@@ -37,18 +37,22 @@ class ReferenceCell:
 
     @property
     def dim(self) -> int:
+        """Number of coordinates."""
         return self.corners.shape[1]
 
     @property
     def n_corners(self) -> int:
+        """Number of corners."""
         return self.corners.shape[0]
 
     @property
     def is_simplex(self) -> bool:
+        """Whether this is an interval, a triangle or a tetrahedron."""
         return self.n_corners == self.dim + 1
 
     @cached_property
     def volume(self) -> float:
+        """Length, area or volume."""
         return 1.0 / float(np.prod(np.arange(1, self.dim + 1))) if self.is_simplex else 1.0
 
     @cached_property
@@ -69,6 +73,7 @@ class ReferenceCell:
         return np.array([self.corners[list(entity)].mean(axis=0) for entity in self.node_entities])
 
     def n_nodes(self, degree: int) -> int:
+        """Nodes of the geometry of degree 1 or 2."""
         return self.n_corners if degree == 1 else len(self.node_entities)
 
     @lru_cache(maxsize=4)  # noqa: B019  the five reference cells live as long as the module
@@ -84,7 +89,7 @@ class ReferenceCell:
         """C with N_j(X) = sum_k C[k, j] X^e_k, the nodal shape functions in monomials."""
         nodes = self.nodes[: self.n_nodes(degree)]
         coefficients = np.linalg.inv(_monomials(nodes, self.exponents(degree)))
-        return np.round(coefficients)  # the coefficients are whole numbers
+        return np.round(coefficients).astype(np.float64)  # the coefficients are whole numbers
 
     def shape(self, reference: FloatArray, degree: int = 1) -> FloatArray:
         """Shape functions N_j at reference points (n, dim): (n, n_nodes)."""
@@ -97,9 +102,7 @@ class ReferenceCell:
         for axis in range(self.dim):
             lowered = exponents.copy()
             lowered[:, axis] = np.maximum(lowered[:, axis] - 1, 0)
-            columns.append(
-                (_monomials(reference, lowered) * exponents[:, axis]) @ self.monomial_coefficients(degree)
-            )
+            columns.append((_monomials(reference, lowered) * exponents[:, axis]) @ self.monomial_coefficients(degree))
         return np.stack(columns, axis=-1)
 
     def inside(self, reference: FloatArray) -> FloatArray:
@@ -110,16 +113,14 @@ class ReferenceCell:
         return np.minimum(slack, (1.0 - reference).min(axis=1))
 
     def quadrature(self, degree: int) -> tuple[FloatArray, FloatArray]:
-        """Points (q, dim) and positive weights (q,) exact for polynomials of the degree (per variable off simplices)."""
+        """Points (q, dim) and positive weights (q,), exact for polynomials of the degree (each variable's on boxes)."""
         return gauss_quadrature(self.name, degree)
 
 
 def _monomials(points: FloatArray, exponents: IntArray) -> FloatArray:
     result = np.ones((points.shape[0], exponents.shape[0]))
     for axis in range(exponents.shape[1]):
-        powers = np.stack(
-            [points[:, axis] ** p for p in range(int(exponents[:, axis].max(initial=0)) + 1)], axis=1
-        )
+        powers = np.stack([points[:, axis] ** p for p in range(int(exponents[:, axis].max(initial=0)) + 1)], axis=1)
         result *= powers[:, exponents[:, axis]]
     return result
 
@@ -137,9 +138,7 @@ def gauss_quadrature(cell: str, degree: int) -> tuple[FloatArray, FloatArray]:
         x, w = roots_jacobi(count, exponent, 0.0)
         rules.append(((x + 1) / 2, w / 2 ** (exponent + 1)))
     unit = np.stack(np.meshgrid(*(r[0] for r in rules), indexing="ij"), axis=-1).reshape(-1, dim)
-    weights = np.prod(
-        np.stack(np.meshgrid(*(r[1] for r in rules), indexing="ij"), axis=-1).reshape(-1, dim), axis=1
-    )
+    weights = np.prod(np.stack(np.meshgrid(*(r[1] for r in rules), indexing="ij"), axis=-1).reshape(-1, dim), axis=1)
     if not simplex:
         return unit, weights
     points, left = np.empty_like(unit), np.ones(unit.shape[0])
@@ -209,9 +208,7 @@ REFERENCE_CELLS: Mapping[str, ReferenceCell] = MappingProxyType(
 )
 
 _BY_SHAPE = {
-    (cell.dim, cell.n_nodes(degree)): (name, degree)
-    for name, cell in REFERENCE_CELLS.items()
-    for degree in (1, 2)
+    (cell.dim, cell.n_nodes(degree)): (name, degree) for name, cell in REFERENCE_CELLS.items() for degree in (1, 2)
 }
 
 
@@ -232,7 +229,5 @@ def reference_cell(dim: int, nodes: int, cell_type: str | None = None) -> tuple[
             f"cells with {nodes} nodes in {dim} dimensions are not known; expected {known or 'dimension 1, 2 or 3'}"
         )
     if cell_type is not None and found[0] != cell_type:
-        raise InputError(
-            f"cells with {nodes} nodes in {dim} dimensions are {found[0]} cells, not {cell_type}"
-        )
+        raise InputError(f"cells with {nodes} nodes in {dim} dimensions are {found[0]} cells, not {cell_type}")
     return REFERENCE_CELLS[found[0]], found[1]

@@ -15,7 +15,8 @@ from funcspace.operators.coefficient_stencil import (
 )
 from funcspace.operators.grid_levels import GridHierarchy, GridLevel
 from funcspace.operators.grid_stencil import StencilConv
-from funcspace.operators.grid_transfer import Prolongation, Restriction, prolong, restrict
+from funcspace.operators.grid_transfer import Prolongation, Restriction, Transfer, prolong, restrict
+from funcspace.operators.module_parts import parts
 from funcspace.operators.multigrid_cycle import Level, multigrid_cycle
 
 __all__ = ["CoefficientNetwork"]
@@ -24,10 +25,16 @@ DAMPING = 0.9
 
 
 class SolverLevel(nn.Module):
-    """Learned smoothers and transfers of one level of one cycle; residuals are divided by the operator's diagonal first."""
+    """Smoothers and transfers of one level of one cycle; residuals are divided by the operator's diagonal first."""
 
     def __init__(
-        self, channels: int, coarse_channels: int | None, dimension: int, samples: str, smoothing: int, post_smoothing: int
+        self,
+        channels: int,
+        coarse_channels: int | None,
+        dimension: int,
+        samples: str,
+        smoothing: int,
+        post_smoothing: int,
     ) -> None:
         super().__init__()
 
@@ -44,16 +51,16 @@ class SolverLevel(nn.Module):
     def reset_parameters(self) -> None:
         """Damped Jacobi, full weighting and interpolation, with a little mixing of channels so that they can part."""
         with torch.no_grad():
-            for smoother in (*self.smoothers, *self.post_smoothers):
-                smoother.reset_parameters(gain=0.05)  # pyright: ignore[reportCallIssue]
-                weight: Tensor = smoother.weight  # pyright: ignore[reportAssignmentType]
+            for smoother in parts((*self.smoothers, *self.post_smoothers), StencilConv):
+                smoother.reset_parameters(gain=0.05)
+                weight = smoother.weight
                 centre = (1,) * (weight.ndim - 2)
                 weight[(slice(None), slice(None), *centre)] += DAMPING * torch.eye(len(weight)).to(weight)
-            for transfer in self.transfers:
-                transfer.reset_parameters()  # pyright: ignore[reportCallIssue]
-                weight: Tensor = transfer.weight  # pyright: ignore[reportAssignmentType]
-                if weight.shape[1] > 1 or transfer.in_channels != transfer.out_channels:
-                    weight.copy_(transfer.stencil().to(weight).expand_as(weight) / transfer.in_channels)  # pyright: ignore[reportCallIssue]
+            for transfer in parts(self.transfers, Transfer):
+                transfer.reset_parameters()
+                if transfer.groups == 1:
+                    weight = transfer.weight
+                    weight.copy_(transfer.stencil().to(weight).expand_as(weight) / transfer.in_channels)
 
     def level(
         self,
@@ -99,8 +106,8 @@ class CoefficientNetwork(nn.Module):
     r"""Cycles :math:`u \leftarrow u + \mathrm{cycle}_k(f - A(a) u)` for :math:`A(a) = -\nabla\cdot(a\nabla)`.
 
     The coefficient of each channel and gradient mode on each level is a learned blend of the arithmetic, harmonic and
-    directional means of `a` over the level's cells; one set for all cycles. The source f is a learned affine map of the other
-    input channels. The finest level has as many channels as the output, the coarser ones `width`.
+    directional means of `a` over the level's cells; one set for all cycles. The source f is a learned affine map of
+    the other input channels. The finest level has as many channels as the output, the coarser ones `width`.
 
     Shapes
     ------
@@ -117,7 +124,7 @@ class CoefficientNetwork(nn.Module):
         dimension: int,
         samples: str,
         levels: int,
-        smoothing: tuple[int, int, int],
+        smoothing: tuple[int, ...],
         post_smoothing: int,
         cycle: str,
     ) -> None:
@@ -133,14 +140,14 @@ class CoefficientNetwork(nn.Module):
                 nn.ModuleList(
                     [
                         SolverLevel(
-                            self.channels[l],
-                            self.channels[l + 1] if l + 1 < levels else None,
+                            self.channels[i],
+                            self.channels[i + 1] if i + 1 < levels else None,
                             dimension,
                             samples,
-                            smoothing[2] if l == levels - 1 else smoothing[0] if l == 0 else smoothing[1],
-                            post_smoothing if l < levels - 1 else 0,
+                            smoothing[2] if i == levels - 1 else smoothing[0] if i == 0 else smoothing[1],
+                            post_smoothing if i < levels - 1 else 0,
                         )
-                        for l in range(levels)
+                        for i in range(levels)
                     ]
                 )
             )
@@ -159,8 +166,8 @@ class CoefficientNetwork(nn.Module):
             self.source.bias.fill_(source)
             for channel in range(1, self.source.in_channels):
                 self.source.weight[(channel - 1) % self.source.out_channels, channel] = source
-        for levels in self.cycles:
-            for level in levels:  # pyright: ignore[reportGeneralTypeIssues]
+        for levels in parts(self.cycles, nn.ModuleList):
+            for level in parts(levels, SolverLevel):
                 level.reset_parameters()
 
     def forward(
@@ -173,7 +180,9 @@ class CoefficientNetwork(nn.Module):
         fields = []
         for grid, mean, index in zip(grids, means, indices, strict=True):
             blend = self.blends[index]
-            fields.append(element_coefficients(mean, blend + (1 - blend.sum(dim=1, keepdim=True)) / blend.shape[1], grid))
+            fields.append(
+                element_coefficients(mean, blend + (1 - blend.sum(dim=1, keepdim=True)) / blend.shape[1], grid)
+            )
         inverses = [
             1.0 / stencil_diagonal(field, self.channels[index], grid)
             for field, grid, index in zip(fields, grids, indices, strict=True)
@@ -183,13 +192,13 @@ class CoefficientNetwork(nn.Module):
         source = source - self.source.weight[:, 0].reshape(1, -1, *([1] * self.dimension)) * x[:, :1]
         f = source if masks[0] is None else source * masks[0]
         u: Tensor | None = None
-        for weights in self.cycles:
-            levels = []
+        for cycle in parts(self.cycles, nn.ModuleList):
+            weights, levels = parts(cycle, SolverLevel), []
             for i, (grid, index) in enumerate(zip(grids, indices, strict=True)):
                 coarse = (grids[i + 1], fields[i + 1]) if i + 1 < len(grids) else None
                 extra = coarse is not None and index == indices[i + 1]
-                level: SolverLevel = weights[index]  # pyright: ignore[reportIndexIssue]
-                levels.append(level.level(grid, fields[i], inverses[i], masks[i], coarse, self.cycle == "W", extra))
+                level = weights[index].level(grid, fields[i], inverses[i], masks[i], coarse, self.cycle == "W", extra)
+                levels.append(level)
             rest = f if u is None else f - apply_stencil(u, fields[0], finest)
             e = multigrid_cycle(levels, rest if masks[0] is None else rest * masks[0])
             u = e if u is None else u + e

@@ -14,7 +14,14 @@ from torch import Tensor
 from funcspace.operators.grid_levels import GridLevel
 from funcspace.operators.grid_stencil import CONV, CONV_TRANSPOSE, pad_ghosts, stencil_tensor
 
-__all__ = ["CoefficientMeans", "apply_stencil", "coefficient_means", "element_coefficients", "mode_count", "stencil_diagonal"]
+__all__ = [
+    "CoefficientMeans",
+    "apply_stencil",
+    "coefficient_means",
+    "element_coefficients",
+    "mode_count",
+    "stencil_diagonal",
+]
 
 POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 ADAPTIVE_POOL = {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d}
@@ -45,10 +52,6 @@ def _mode_stencils(spacing: tuple[float, ...]) -> Float[Tensor, "mode 1 *two"]:
     return torch.stack(stencils)[:, None]
 
 
-def _natural(level: GridLevel) -> tuple[tuple[str, str], ...]:
-    return tuple(sides if sides[0] == "periodic" else ("neumann", "neumann") for sides in level.boundary)
-
-
 def _cell_shape(level: GridLevel) -> tuple[int, ...]:
     """Cells of the grid: between neighbouring vertices, or around the samples."""
     if level.samples == "cells":
@@ -62,8 +65,8 @@ class CoefficientMeans:
 
     Attributes
     ----------
-    values : (batch, 2 + d, *cells): arithmetic, harmonic, and for each axis the mean that is harmonic along the axis and
-        arithmetic across it (conductors in series, then in parallel). Equal where the coefficient is constant.
+    values : (batch, 2 + d, *cells): arithmetic, harmonic, and for each axis the mean that is harmonic along the axis
+        and arithmetic across it (conductors in series, then in parallel). Equal where the coefficient is constant.
     """
 
     values: Float[Tensor, "batch mean *cells"]
@@ -114,7 +117,7 @@ def element_coefficients(
     dimension = len(level.shape)
     logs = torch.log(means.values)
     if level.samples == "cells":
-        logs = POOL[dimension](pad_ghosts(logs, _natural(level), "cells"), 2, stride=1)
+        logs = POOL[dimension](pad_ghosts(logs, level.with_natural_boundary().boundary, "cells"), 2, stride=1)
     else:
         for axis, sides in enumerate(level.boundary):
             n = logs.shape[axis + 2]
@@ -131,7 +134,7 @@ def apply_stencil(
     coefficients: Float[Tensor, "batch channel_mode *elements"],
     level: GridLevel,
 ) -> Float[Tensor, "batch channel *shape"]:
-    r""":math:`A(\kappa) u = G^T \kappa\, G u`: the finite-element form of :math:`-\nabla\cdot(\kappa\nabla u)` per volume.
+    r"""The operator :math:`A(\kappa) u = G^T \kappa\, G u \approx -\nabla\cdot(\kappa\nabla u)`, per volume.
 
     G takes the gradient modes of the multilinear element between neighbouring samples. With boundary values from ghosts
     the operator is the same on the boundary as inside.

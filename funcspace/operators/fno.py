@@ -23,7 +23,7 @@ __all__ = ["FNO"]
 class FourierGrid:
     """Coordinates of a grid's samples as channels, measured from the start of the training box in its lengths."""
 
-    coordinates: Float[Tensor, "axis *shape"]
+    coordinates: Float[Tensor, "axis ..."]
 
     def to(self, *args: Any, **kwargs: Any) -> FourierGrid:
         """The coordinates on a device."""
@@ -33,9 +33,10 @@ class FourierGrid:
 class FNO(nn.Module):
     r"""Fourier neural operator: layers :math:`x \leftarrow \sigma(\mathcal F^{-1} (R \cdot \mathcal F x) + W x)`.
 
-    Li et al., ICLR 2021, arXiv 2010.08895; the implementation is `neuralop.models.FNO`, channels last at the door, with the
-    physical position of each sample as extra input channels (the library's own embedding places samples at i/n whatever the
-    grid, which is off by up to one spacing on vertices).
+    Li et al., ICLR 2021, arXiv 2010.08895; the implementation is `neuralop.models.FNO`, channels last at the door, with
+    the physical position of each sample as extra input channels (the library's own embedding places samples at i/n
+    whatever the grid, which is off by up to one spacing on vertices). It transforms in single precision whatever the
+    type of its input.
 
     Parameters
     ----------
@@ -126,25 +127,31 @@ class FNO(nn.Module):
         """
         facts = GridFacts.of(data, model="FNO")
         extent = list(facts.grid.extent.values())
-        found = {
+        found: dict[str, Any] = {
+            "in_channels": facts.in_channels,
+            "out_channels": facts.out_channels,
             "shape": facts.grid.shape,
             "start": tuple(start for start, _ in extent),
             "lengths": facts.lengths,
             "modes": tuple(min(16, n) for n in facts.grid.shape),
         }
-        return cls(**({"in_channels": facts.in_channels, "out_channels": facts.out_channels} | found | options))
+        return cls(**(found | options))
 
     def reset_parameters(self) -> None:
         """Draw the weights anew."""
-        weight = next(self.parameters())
         fresh = self._network().state_dict()
         with torch.no_grad():
             for name, parameter in self.network.named_parameters():
                 parameter.copy_(fresh[name].to(parameter))
-        del weight
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """The tensors alone; the library adds its constructor arguments, which no tensor file can hold."""
+        state = super().state_dict(*args, **kwargs)
+        state.pop("_metadata", None)
+        return state
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FNO:
-        """Casts to another type reach complex weights through their real and imaginary parts, which plain torch drops."""
+        """Casts reach complex weights through real and imaginary parts; plain torch drops the imaginary ones."""
 
         def through(tensor: Tensor) -> Tensor:
             if tensor.is_complex():
@@ -169,7 +176,7 @@ class FNO(nn.Module):
         return self._contexts[key]
 
     def _positions(self, axes: Sequence[Tensor]) -> FourierGrid:
-        scaled = [(x - s) / l for x, s, l in zip(axes, self.start, self.lengths, strict=True)]
+        scaled = [(x - s) / length for x, s, length in zip(axes, self.start, self.lengths, strict=True)]
         return FourierGrid(torch.stack(torch.meshgrid(*scaled, indexing="ij")))
 
     def forward(
@@ -184,11 +191,13 @@ class FNO(nn.Module):
             if shape not in self._contexts:
                 ends = zip(self.start, self.lengths, shape, strict=True)
                 self._contexts[shape] = self._positions(
-                    [torch.linspace(s, s + l, n, dtype=torch.float64) for s, l, n in ends]
+                    [torch.linspace(s, s + length, n, dtype=torch.float64) for s, length, n in ends]
                 )
             context = self._contexts[shape]
         elif tuple(context.coordinates.shape[1:]) != shape:
-            raise InputError(f"the context is for a grid of shape {tuple(context.coordinates.shape[1:])}, the input has {shape}")
+            raise InputError(
+                f"the context is for a grid of shape {tuple(context.coordinates.shape[1:])}, the input has {shape}"
+            )
         fields = x.movedim(-1, 1)
         if self.positional:
             positions = context.coordinates.to(x).expand(len(x), *context.coordinates.shape)

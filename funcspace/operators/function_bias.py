@@ -18,7 +18,7 @@ __all__ = ["FunctionBias"]
 class FunctionBias(nn.Module):
     r"""One smooth function per channel, the same on any grid over the box.
 
-    .. math:: B_c(x) = \sum_m \beta_{cm} \prod_i \cos(\pi m_i t_i), \qquad t \in [0, 1]^d \text{ the position in the box}
+    .. math:: B_c(x) = \sum_m \beta_{cm} \prod_i \cos(\pi m_i t_i), \qquad t \in [0, 1]^d
 
     Along periodic axes only the constant is kept, so that shifts of the input still shift the output.
 

@@ -51,7 +51,9 @@ class GridFacts:
         first, grid = next(iter(grids.items()))
         for name, other in grids.items():
             if other != grid:
-                raise DomainError(f"{model} needs one grid for all functions; {name!r} and {first!r} live on different ones")
+                raise DomainError(
+                    f"{model} needs one grid for all functions; {name!r} and {first!r} live on different ones"
+                )
         inside = sum(math.prod(spaces[name].component_shape) for name in data.inputs) + len(data.parameters)
         outside = sum(math.prod(spaces[name].component_shape) for name in data.outputs)
         return cls(data, grid, inside, outside)
@@ -108,7 +110,7 @@ class GridFacts:
         )
         if least <= 0:
             raise InputError(
-                f'conditioning="coefficient" needs a positive coefficient as first input; {name!r} has the value {least:g}'
+                f'conditioning="coefficient" needs a positive first input; the least value of {name!r} is {least:g}'
             )
         normaliser = Normaliser.fit("standard", column)
         shape = same_space(column, name).component_shape
@@ -119,12 +121,14 @@ class GridFacts:
     def predicted_size(self, model: nn.Module) -> float:
         """Root mean square of what an untrained model predicts for the first samples, inputs standardised."""
         parts = []
-        for name, column in self.data.inputs.items():
+        for column in self.data.inputs.values():
             rows = column[slice(0, PROBED)].coefficients
             encoded = Normaliser.fit("standard", column).encode(rows)
             parts.append(encoded.reshape(len(rows), *self.grid.shape, -1))
         for values in self.data.parameters.values():
-            centred = (values[:PROBED].double() - values.double().mean()) / (float(values.double().std(correction=0)) or 1.0)
+            centred = (values[:PROBED].double() - values.double().mean()) / (
+                float(values.double().std(correction=0)) or 1.0
+            )
             parts.append(centred.reshape(-1, *([1] * (self.grid.dim + 1))).expand(-1, *self.grid.shape, 1))
         weight = next(model.parameters())
         with torch.no_grad():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from funcspace.errors import InputError
 
-__all__ = ["BOUNDARY_KINDS", "Boundary", "GridLevel", "GridHierarchy", "coarsest_levels", "parse_boundary"]
+__all__ = ["BOUNDARY_KINDS", "Boundary", "GridHierarchy", "GridLevel", "coarsest_levels", "parse_boundary"]
 
 BOUNDARY_KINDS = ("dirichlet", "neumann", "periodic")
 Boundary = tuple[tuple[str, str], ...]
@@ -108,7 +108,12 @@ class GridLevel:
             spacing.append(h * _intervals(n, closed, self.samples) / _intervals(c, closed, self.samples))
         return GridLevel.finest(self.coarse_shape, spacing, self.boundary, self.samples)
 
-    def interior_mask(self) -> Float[Tensor, "..."] | None:
+    def with_natural_boundary(self) -> GridLevel:
+        """The level for fields without Dirichlet conditions, such as inputs: Neumann on all sides but periodic ones."""
+        sides = tuple(s if s[0] == "periodic" else ("neumann", "neumann") for s in self.boundary)
+        return replace(self, boundary=sides)
+
+    def interior_mask(self) -> Float[Tensor, ...] | None:
         """1 at unknowns and 0 at Dirichlet vertices, of the level's shape; None where every sample is an unknown."""
         if self.samples == "cells" or not any("dirichlet" in sides for sides in self.boundary):
             return None
@@ -136,8 +141,8 @@ class GridHierarchy:
     Attributes
     ----------
     levels : the grids.
-    weights : for each level the index of the model's level whose weights it uses. A grid coarser than the one the model was
-        built for starts at an index above 0; on a grid finer than that, the extra levels repeat index 0.
+    weights : for each level the index of the model's level whose weights it uses. A grid coarser than the one the model
+        was built for starts at an index above 0; on a grid finer than that, the extra levels repeat index 0.
     """
 
     levels: tuple[GridLevel, ...]

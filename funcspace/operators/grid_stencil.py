@@ -93,7 +93,7 @@ def stencil_tensor(profiles: list[list[float]]) -> Float[Tensor, "*k"]:
 
 
 def laplacian_stencil(spacing: Sequence[float]) -> Float[Tensor, "*three"]:
-    r"""Multilinear finite-element stencil of :math:`-\Delta`, per volume: stiffness along one axis times mass along others.
+    r"""Multilinear finite-element stencil of :math:`-\Delta`, per volume: stiffness along one axis, mass along others.
 
     >>> 3 * laplacian_stencil((1.0, 1.0))
     tensor([[-1., -1., -1.],

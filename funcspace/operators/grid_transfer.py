@@ -15,13 +15,11 @@ from funcspace.operators.grid_stencil import CONV, CONV_TRANSPOSE, pad_ghosts, s
 
 MODES = {3: "linear", 4: "bilinear", 5: "trilinear"}
 
-__all__ = ["Prolongation", "Restriction", "prolong", "resample", "restrict"]
+__all__ = ["Prolongation", "Restriction", "Transfer", "prolong", "resample", "restrict"]
 
 
 @lru_cache(maxsize=256)
-def resampling_matrix(
-    count: int, target: int, sides: tuple[str, str], samples: str
-) -> Float[Tensor, "target count"]:
+def resampling_matrix(count: int, target: int, sides: tuple[str, str], samples: str) -> Float[Tensor, "target count"]:
     """Linear interpolation by position between two uniform samplings of one axis, with its ghost values (float64)."""
     matrix = torch.zeros(target, count, dtype=torch.float64)
     for i in range(target):
@@ -72,6 +70,11 @@ def transfer_stencil(dimension: int, samples: str) -> Float[Tensor, "*k"]:
     return stencil_tensor([profile] * dimension)
 
 
+def _classical(level: GridLevel, channels: int, like: Tensor) -> Tensor:
+    stencil = transfer_stencil(len(level.shape), level.samples).to(like)
+    return stencil.expand(channels, 1, *stencil.shape)
+
+
 def restrict(
     x: Float[Tensor, "batch channel *fine"],
     level: GridLevel,
@@ -83,9 +86,9 @@ def restrict(
     On an axis that is not coarsened the stencil acts through the sum of its weights.
     """
     dimension, channels = len(level.shape), x.shape[1]
-    if weight is None:
-        stencil = transfer_stencil(dimension, level.samples).to(x) / 2**dimension
-        weight, groups = stencil.expand(channels, 1, *stencil.shape), channels
+    kernel, groups = (
+        (weight, groups) if weight is not None else (_classical(level, channels, x) / 2**dimension, channels)
+    )
     x = resample(x, level.aligned_shape, level)
     stride, padding = [], []
     for axis, halved in enumerate(level.halved):
@@ -93,12 +96,12 @@ def restrict(
             zero = level.samples == "vertices" and level.boundary[axis] == ("dirichlet", "dirichlet")
             stride, padding = [*stride, 2], [*padding, int(zero)]
         else:
-            weight = weight.sum(dim=axis + 2, keepdim=True)
+            kernel = kernel.sum(dim=axis + 2, keepdim=True)
             stride, padding = [*stride, 1], [*padding, 0]
     skip = tuple(not h or bool(p) for h, p in zip(level.halved, padding, strict=True))
     if not all(skip):
         x = pad_ghosts(x, level.boundary, level.samples, skip=skip)
-    return CONV[dimension](x, weight, stride=stride, padding=padding, groups=groups)
+    return CONV[dimension](x, kernel, stride=stride, padding=padding, groups=groups)
 
 
 def prolong(
@@ -109,9 +112,7 @@ def prolong(
 ) -> Float[Tensor, "batch out *fine"]:
     """Transposed convolution from the next coarser level; multilinear interpolation where no weight is given."""
     dimension, channels = len(level.shape), x.shape[1]
-    if weight is None:
-        stencil = transfer_stencil(dimension, level.samples).to(x)
-        weight, groups = stencil.expand(channels, 1, *stencil.shape), channels
+    kernel, groups = (weight, groups) if weight is not None else (_classical(level, channels, x), channels)
     stride, padding, last, skip = [], [], [], []
     for axis, halved in enumerate(level.halved):
         inside = level.samples == "vertices" and level.boundary[axis][0] != "periodic"
@@ -120,10 +121,10 @@ def prolong(
         padding.append((1 if inside else 3) if halved else 0)
         last.append(int(halved and level.samples == "vertices" and not inside))
         if not halved:
-            weight = weight.sum(dim=axis + 2, keepdim=True) / 2
+            kernel = kernel.sum(dim=axis + 2, keepdim=True) / 2
     if not all(skip):
         x = pad_ghosts(x, level.boundary, level.samples, skip=tuple(skip))
-    x = CONV_TRANSPOSE[dimension](x, weight, None, stride, padding, last, groups)
+    x = CONV_TRANSPOSE[dimension](x, kernel, None, stride, padding, last, groups)
     return resample(x, level.shape, level)
 
 
@@ -185,9 +186,7 @@ class Restriction(Transfer):
         """Multilinear interpolation over 2^d: the weights sum to one."""
         return super().stencil() / 2**self.dimension
 
-    def forward(
-        self, x: Float[Tensor, "batch channel *fine"], level: GridLevel
-    ) -> Float[Tensor, "batch out *coarse"]:
+    def forward(self, x: Float[Tensor, "batch channel *fine"], level: GridLevel) -> Float[Tensor, "batch out *coarse"]:
         """Restrict a field of the level."""
         return restrict(x, level, self.weight, self.groups)
 
@@ -207,8 +206,6 @@ class Prolongation(Transfer):
     ) -> None:
         super().__init__(in_channels, out_channels, dimension, samples, depthwise, transposed=True)
 
-    def forward(
-        self, x: Float[Tensor, "batch channel *coarse"], level: GridLevel
-    ) -> Float[Tensor, "batch out *fine"]:
+    def forward(self, x: Float[Tensor, "batch channel *coarse"], level: GridLevel) -> Float[Tensor, "batch out *fine"]:
         """Prolong a field of the next coarser level."""
         return prolong(x, level, self.weight, self.groups)

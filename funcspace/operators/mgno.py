@@ -32,7 +32,7 @@ CHOICES = {
     "activation": tuple(ACTIVATIONS),
     "initialisation": ("multigrid", "solver"),
 }
-LEARNING_RATES = {"default": 4e-3, "coefficient": 2e-3, "reference": 5e-4}
+LEARNING_RATES = {"default": 4e-3, "coefficient": 1e-3, "reference": 5e-4}
 
 
 class MgNO(nn.Module):
@@ -43,7 +43,8 @@ class MgNO(nn.Module):
         x_{k+1} = \sigma\bigl(W_{Mg}^{(k)} x_k + W^{(k)} x_k + B^{(k)}\bigr), \qquad
         W_{Mg} f:\quad u \leftarrow u + S_i (f - A_i u), \quad u \leftarrow u + P\,\mathrm{cycle}(R (f - A u))
 
-    with S, A, R, P learned convolutions on a hierarchy of grids and B a function of position (He, Liu, Xu: MgNO, ICLR 2024, arXiv 2310.19809).
+    with S, A, R, P learned convolutions on a hierarchy of grids and B a function of position (He, Liu, Xu: MgNO,
+    ICLR 2024, arXiv 2310.19809).
 
     Departures from the paper's released form, which `form="reference"` keeps:
 
@@ -54,12 +55,13 @@ class MgNO(nn.Module):
     - Coarse samples stay where they are in space on any grid size, so mirror images map to mirror images; the reference
       shifts by half a cell per level.
     - A, R and P are one stencil per channel and start as the finite-element Laplacian, full weighting and linear
-      interpolation; smoothers mix channels, on the finest level at each point. This keeps products over levels well scaled
-      (larger steps are stable) and puts the work where it is cheap.
-    - Levels are anchored by the physical spacing, so that the model can be applied at other resolutions.
+      interpolation; smoothers mix channels, on the finest level at each point. This keeps products over levels well
+      scaled (larger steps are stable) and puts the work where it is cheap.
+    - Levels are anchored by the physical spacing, so that the model can be applied at other resolutions: on a finer
+      grid each layer acts through the level with the spacing it was built for, and its finest smoother on the rest.
     - With `conditioning="coefficient"` A comes from the first input channel, as the stencil of
-      :math:`-\nabla\cdot(a\nabla u)` on each level, and the network is an unrolled solver whose smoothers, transfers, source
-      and coarse coefficients are learned.
+      :math:`-\nabla\cdot(a\nabla u)` on each level, and the network is an unrolled solver whose smoothers, transfers,
+      source and coarse coefficients are learned.
 
     Parameters
     ----------
@@ -142,7 +144,8 @@ class MgNO(nn.Module):
         self.coefficient = (float(coefficient[0]), float(coefficient[1]))
         self.source = float(source)
         self.cycle = cycle if cycle is not None else ("V" if coarse else "backslash")
-        self.cycles, self.smoothing, self.post_smoothing = cycles, tuple(int(s) for s in smoothing), post_smoothing
+        self.cycles, self.post_smoothing = cycles, post_smoothing
+        self.smoothing = tuple(int(s) for s in smoothing)
         self.restriction, self.fine_points, self.bias_modes = restriction, fine_points, bias_modes
         self.activation, self.initialisation = activation, initialisation
         self._check()
@@ -157,7 +160,9 @@ class MgNO(nn.Module):
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}")
-        counts = {n: getattr(self, n) for n in ("in_channels", "out_channels", "width", "layers", "cycles", "bias_modes")}
+        counts = {
+            n: getattr(self, n) for n in ("in_channels", "out_channels", "width", "layers", "cycles", "bias_modes")
+        }
         for name, count in counts.items():
             if count < 1:
                 raise InputError(f"{name} must be at least 1, got {count}")
@@ -208,7 +213,9 @@ class MgNO(nn.Module):
         return LEARNING_RATES["reference" if self.form == "reference" else self.conditioning or "default"]
 
     @classmethod
-    def reference(cls, in_channels: int = 1, out_channels: int = 1, *, shape: Sequence[int] = (256, 256), **options: Any) -> MgNO:
+    def reference(
+        cls, in_channels: int = 1, out_channels: int = 1, *, shape: Sequence[int] = (256, 256), **options: Any
+    ) -> MgNO:
         """The form of the authors' code; by default their configuration for rough Darcy coefficients."""
         defaults: dict[str, Any] = {"width": 24, "layers": 4, "levels": 6, "boundary": "dirichlet", "form": "reference"}
         return cls(in_channels, out_channels, shape=shape, **(defaults | options))
@@ -217,10 +224,11 @@ class MgNO(nn.Module):
     def for_data(cls, data: OperatorData, **options: Any) -> MgNO:
         """A model that fits the data.
 
-        Channels, shape, lengths and kind of samples come from the data's grid. A side on which every output is zero is
-        Dirichlet; an axis of a periodic grid is periodic; all other sides are Neumann. With `conditioning="coefficient"` the
-        first input is the coefficient, standardised as `fit` does it, and the size of the source is chosen so that the
-        untrained model predicts functions of the right size.
+        Channels, shape, lengths and kind of samples come from the data's grid. A side on which all outputs are zero is
+        Dirichlet; an axis of a periodic grid is periodic; all other sides are Neumann.
+
+        With `conditioning="coefficient"` the first input is the coefficient, standardised as `fit` does it, and the size
+        of the source is chosen so that the untrained model predicts functions of the right size.
 
         Parameters
         ----------
@@ -241,12 +249,15 @@ class MgNO(nn.Module):
         }
         if options.get("conditioning") == "coefficient":
             found["coefficient"] = facts.coefficient()
-        arguments = {"in_channels": facts.in_channels, "out_channels": facts.out_channels} | found | options
+        arguments: dict[str, Any] = (
+            {"in_channels": facts.in_channels, "out_channels": facts.out_channels} | found | options
+        )
         model = cls(**arguments)
         if options.get("conditioning") == "coefficient" and "source" not in options:
             size = facts.predicted_size(model)
             if size > 0:
-                model = cls(**(arguments | {"source": model.source / size}))
+                arguments["source"] = model.source / size
+                model = cls(**arguments)
         return model
 
     def reset_parameters(self) -> None:

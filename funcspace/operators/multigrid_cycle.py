@@ -24,8 +24,8 @@ class Level:
     Attributes
     ----------
     smoothers : S_1 ... S_p of the way down, each from right-hand sides to unknowns.
-    operators : A_2 ... A_p before the later smoothers and, unless restriction is "full" or the level is the coarsest, one
-        more for the residual that is restricted. Each maps unknowns to right-hand sides; they may be one and the same.
+    operators : A_2 ... A_p before the later smoothers and, unless restriction is "full" or the level is the coarsest,
+        one more for the residual that is restricted. Each maps unknowns to right-hand sides; all may be the same.
     post_smoothers, post_operators : the same for the way up; empty in a backslash cycle.
     restriction : residuals of this level to the next coarser one; None on the coarsest.
     prolongation : corrections of the next coarser level to this one; None on the coarsest.

@@ -10,19 +10,21 @@ from torch import Tensor, nn
 
 from funcspace.operators.grid_levels import GridHierarchy, GridLevel
 from funcspace.operators.grid_stencil import StencilConv, laplacian_stencil
-from funcspace.operators.grid_transfer import Prolongation, Restriction
+from funcspace.operators.grid_transfer import Prolongation, Restriction, Transfer, prolong, restrict
+from funcspace.operators.module_parts import parts
 from funcspace.operators.multigrid_cycle import Level, multigrid_cycle
 
 __all__ = ["LevelWeights", "MultigridLayer"]
 
+GAIN = 1 / 3**0.5
 DAMPING = 8 / 9  # of the modes that a coarser grid cannot hold, the slowest shrink fastest
 
 
 class LevelWeights(nn.Module):
     """The learned parts of one level of one cycle.
 
-    The smoothers S mix channels. The operators A and the transfers R and P are one stencil for each channel: they act on
-    all channels alike before training, as in multigrid, so that their products over the levels stay well scaled.
+    The smoothers S mix channels. The operators A and the transfers R and P are one stencil for each channel: they act
+    on all channels alike before training, as in multigrid, so that their products over the levels stay well scaled.
 
     Parameters
     ----------
@@ -62,12 +64,14 @@ class LevelWeights(nn.Module):
         transfers = [] if coarsest else [Restriction, Prolongation]
         self.transfers = nn.ModuleList([t(width, width, dimension, samples, depthwise=True) for t in transfers])
 
-    def reset_parameters(self, spacing: Sequence[float]) -> None:
-        """Random smoothers; A the finite-element Laplacian with unit diagonal; R full weighting; P linear interpolation."""
+    def reset_parameters(self, spacing: Sequence[float], gain: float = GAIN) -> None:
+        """Random smoothers; A the finite-element Laplacian with unit diagonal; R full weighting, P interpolation."""
         stencil = laplacian_stencil(spacing)
         self._set(stencil / stencil.max())
-        for module in (*self.smoothers, *self.post_smoothers, *self.transfers):
-            module.reset_parameters()  # pyright: ignore[reportCallIssue]
+        for smoother in parts((*self.smoothers, *self.post_smoothers), StencilConv):
+            smoother.reset_parameters(gain)
+        for module in parts(self.transfers, Transfer):
+            module.reset_parameters()
 
     def reset_to_solver(self, spacing: Sequence[float], coarse_spacing: Sequence[float] | None) -> None:
         """The classical method for -Laplace: A the finite-element stencil, S damped Jacobi, in physical units."""
@@ -75,18 +79,20 @@ class LevelWeights(nn.Module):
         stencil = laplacian_stencil(spacing)
         self._set(stencil, None if coarse_spacing is None else laplacian_stencil(coarse_spacing))
         with torch.no_grad():
-            for smoother in (*self.smoothers, *self.post_smoothers):
-                weight: Tensor = smoother.weight  # pyright: ignore[reportAssignmentType]
+            for smoother in parts((*self.smoothers, *self.post_smoothers), StencilConv):
+                weight = smoother.weight
                 weight.zero_()
-                centre = (1,) * (weight.ndim - 2) if weight.shape[-1] == 3 else (0,) * (weight.ndim - 2)
-                weight[(slice(None), slice(None), *centre)] = DAMPING / stencil.max() * torch.eye(len(weight)).to(weight)
+                centre = (smoother.points // 2,) * smoother.dimension
+                weight[(slice(None), slice(None), *centre)] = (
+                    DAMPING / stencil.max() * torch.eye(len(weight)).to(weight)
+                )
 
     def _set(self, stencil: Tensor, coarse: Tensor | None = None) -> None:
         with torch.no_grad():
-            for operator in (*self.operators, *self.post_operators):
-                operator.weight.copy_(stencil)  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
-            for operator in self.coarse_operators:
-                operator.weight.copy_(stencil if coarse is None else coarse)  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+            for operator in parts((*self.operators, *self.post_operators), StencilConv):
+                operator.weight.copy_(stencil)
+            for operator in parts(self.coarse_operators, StencilConv):
+                operator.weight.copy_(stencil if coarse is None else coarse)
 
     def level(self, grid: GridLevel, coarse: GridLevel | None, mask: Tensor | None) -> Level:
         """The maps of this level on a grid; without transfers where there is no coarser grid."""
@@ -144,7 +150,7 @@ class MultigridLayer(nn.Module):
         samples: str,
         levels: int,
         *,
-        smoothing: tuple[int, int, int] = (1, 1, 2),
+        smoothing: tuple[int, ...] = (1, 1, 2),
         post_smoothing: int = 1,
         cycle: str = "backslash",
         cycles: int = 1,
@@ -152,7 +158,7 @@ class MultigridLayer(nn.Module):
         fine_points: int = 1,
     ) -> None:
         super().__init__()
-        self.full_restriction = restriction == "full"
+        self.full_restriction, self.revisits = restriction == "full", cycle == "W"
         self.defects = nn.ModuleList([StencilConv(width, width, dimension, depthwise=True) for _ in range(cycles - 1)])
         self.cycles = nn.ModuleList()
         for _ in range(cycles):
@@ -161,41 +167,63 @@ class MultigridLayer(nn.Module):
                     width,
                     dimension,
                     samples,
-                    smoothing=smoothing[2] if l == levels - 1 else smoothing[0] if l == 0 else smoothing[1],
-                    post_smoothing=0 if l == levels - 1 or cycle == "backslash" else post_smoothing,
-                    points=fine_points if l == 0 else 3,
-                    coarsest=l == levels - 1,
+                    smoothing=smoothing[2] if i == levels - 1 else smoothing[0] if i == 0 else smoothing[1],
+                    post_smoothing=0 if i == levels - 1 or cycle == "backslash" else post_smoothing,
+                    points=fine_points if i == 0 else 3,
+                    coarsest=i == levels - 1,
                     residual=not self.full_restriction,
                     revisit=cycle == "W",
                 )
-                for l in range(levels)
+                for i in range(levels)
             ]
             self.cycles.append(nn.ModuleList(weights))
 
     def reset_parameters(self, spacings: Sequence[Sequence[float]], *, solver: bool = False) -> None:
         """Multigrid initialisation, given the spacing of each level; with `solver`, the classical method itself."""
         finest = laplacian_stencil(spacings[0])
+        gain = GAIN / len(self.cycles) ** 0.5 / (2 if self.revisits else 1)
         with torch.no_grad():
-            for defect in self.defects:
-                defect.weight.copy_(finest if solver else finest / finest.max())  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
-        for weights in self.cycles:
-            for l, level in enumerate(weights):  # pyright: ignore[reportArgumentType]
+            for defect in parts(self.defects, StencilConv):
+                defect.weight.copy_(finest if solver else finest / finest.max())
+        for weights in parts(self.cycles, nn.ModuleList):
+            for i, level in enumerate(parts(weights, LevelWeights)):
                 if solver:
-                    level.reset_to_solver(spacings[l], spacings[l + 1] if l + 1 < len(spacings) else None)
+                    level.reset_to_solver(spacings[i], spacings[i + 1] if i + 1 < len(spacings) else None)
                 else:
-                    level.reset_parameters(spacings[l])
+                    level.reset_parameters(spacings[i], gain)
 
     def forward(
         self, f: Float[Tensor, "batch width *shape"], hierarchy: GridHierarchy
     ) -> Float[Tensor, "batch width *shape"]:
-        """Apply the operator on a hierarchy of grids."""
+        """Apply the operator on a hierarchy of grids.
+
+        On a grid finer than the one that the weights belong to, the operator acts on the restriction of f to that one,
+        and the finest smoother on the detail that the restriction leaves out.
+        """
+        return self._refined(f, hierarchy, hierarchy.extra)
+
+    def _refined(self, f: Tensor, hierarchy: GridHierarchy, extra: int) -> Tensor:
+        grids = hierarchy.levels[hierarchy.extra - extra :]
+        if extra == 0:
+            return self._cycled(f, hierarchy)
+        grid = grids[0].with_natural_boundary()
+        coarse = restrict(f, grid)
+        u = prolong(self._refined(coarse, hierarchy, extra - 1), grids[0])
+        first = parts(parts(self.cycles, nn.ModuleList)[0], LevelWeights)[0]
+        smoother = first.smoothers[0]
+        u = u + smoother(f - prolong(coarse, grid), grid.boundary, grid.samples)
+        mask = hierarchy.mask(hierarchy.extra - extra, u)
+        return u if mask is None else u * mask
+
+    def _cycled(self, f: Tensor, hierarchy: GridHierarchy) -> Tensor:
         u: Tensor | None = None
-        grids = hierarchy.levels
-        for k, weights in enumerate(self.cycles):
-            levels = []
-            for i, (grid, index) in enumerate(zip(grids, hierarchy.weights, strict=True)):
+        grids, indices = hierarchy.levels[hierarchy.extra :], hierarchy.weights[hierarchy.extra :]
+        for k, cycle in enumerate(parts(self.cycles, nn.ModuleList)):
+            weights, levels = parts(cycle, LevelWeights), []
+            for i, (grid, index) in enumerate(zip(grids, indices, strict=True)):
                 coarse = grids[i + 1] if i + 1 < len(grids) else None
-                levels.append(weights[index].level(grid, coarse, hierarchy.mask(i, f)))  # pyright: ignore[reportIndexIssue]
+                mask = hierarchy.mask(hierarchy.extra + i, f)
+                levels.append(weights[index].level(grid, coarse, mask))
             rest = f if u is None else f - self.defects[k - 1](u, grids[0].boundary, grids[0].samples)
             e = multigrid_cycle(levels, rest, full_restriction=self.full_restriction)
             u = e if u is None else u + e

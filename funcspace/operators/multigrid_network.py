@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from funcspace.operators.function_bias import FunctionBias
 from funcspace.operators.grid_levels import GridHierarchy
 from funcspace.operators.grid_stencil import StencilConv
+from funcspace.operators.module_parts import parts
 from funcspace.operators.multigrid_layer import MultigridLayer
 
 __all__ = ["ACTIVATIONS", "MultigridNetwork"]
@@ -46,7 +47,7 @@ class MultigridNetwork(nn.Module):
         dimension: int,
         samples: str,
         levels: int,
-        smoothing: tuple[int, int, int],
+        smoothing: tuple[int, ...],
         post_smoothing: int,
         cycle: str,
         cycles: int,
@@ -81,17 +82,18 @@ class MultigridNetwork(nn.Module):
     def reset_parameters(self, spacings: Sequence[Sequence[float]], initialisation: str) -> None:
         """Multigrid initialisation; with "solver" each W_Mg solves a Poisson equation and nothing else acts."""
         solver = initialisation == "solver"
-        for layer, skip in zip(self.multigrid, self.pointwise, strict=True):
-            layer.reset_parameters(spacings, solver=solver)  # pyright: ignore[reportCallIssue]
-            skip.reset_parameters()  # pyright: ignore[reportCallIssue]
-        for bias in self.biases:
-            bias.reset_parameters()  # pyright: ignore[reportCallIssue]
+        for layer in parts(self.multigrid, MultigridLayer):
+            layer.reset_parameters(spacings, solver=solver)
+        for skip in parts(self.pointwise, StencilConv):
+            skip.reset_parameters()
+        for bias in parts(self.biases, FunctionBias):
+            bias.reset_parameters()
         self.lift.reset_parameters(gain=1.0)
         self.project.reset_parameters(gain=0.5)
         if solver:
             with torch.no_grad():
-                for skip in self.pointwise:
-                    skip.weight.zero_()  # pyright: ignore[reportCallIssue]
+                for skip in parts(self.pointwise, StencilConv):
+                    skip.weight.zero_()
                 for conv in (self.lift, self.project):
                     conv.weight.zero_()
                     ins = conv.weight.shape[1]
@@ -104,7 +106,7 @@ class MultigridNetwork(nn.Module):
     ) -> Float[Tensor, "batch out *shape"]:
         """Map input channels to output channels on a hierarchy of grids."""
         finest = hierarchy.levels[0]
-        natural = tuple(s if s[0] == "periodic" else ("neumann", "neumann") for s in finest.boundary)
+        natural = finest.with_natural_boundary().boundary
         sigma = ACTIVATIONS[self.activation]
         x = self.lift(x, natural, finest.samples)
         x = x + self.biases[0](x, hierarchy)

@@ -1,4 +1,4 @@
-"""The form of MgNO that its authors released: unknown and right-hand side restricted separately, zero padding, mixing everywhere."""
+"""The form of MgNO that its authors released: unknown and right-hand side restricted separately, zero padding."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from funcspace.errors import InputError
+from funcspace.operators.module_parts import parts
 
 __all__ = ["ReferenceNetwork"]
 
@@ -27,21 +28,21 @@ class ReferenceCycle(nn.Module):
         u_j &\leftarrow u_j + R^T_j u_{j+1} \quad\text{on the way up}
     """
 
-    def __init__(self, in_channels: int, width: int, levels: int, smoothing: tuple[int, int, int], dimension: int) -> None:
+    def __init__(self, in_channels: int, width: int, levels: int, smoothing: tuple[int, ...], dimension: int) -> None:
         super().__init__()
         conv, transposed = CONVS[dimension], TRANSPOSED[dimension]
 
         def stencil(i: int, o: int, stride: int = 1) -> nn.Module:
             return conv(i, o, 3, stride=stride, padding=1, bias=False)
 
-        steps = [smoothing[2] if l == levels - 1 else smoothing[0] if l == 0 else smoothing[1] for l in range(levels)]
+        steps = [smoothing[2] if i == levels - 1 else smoothing[0] if i == 0 else smoothing[1] for i in range(levels)]
         self.smoothers = nn.ModuleList(
             [nn.ModuleList([stencil(in_channels, width) for _ in range(count)]) for count in steps]
         )
         self.operators = nn.ModuleList(
             [
-                nn.ModuleList([stencil(width, in_channels) for _ in range(count - 1 if l == 0 else count)])
-                for l, count in enumerate(steps)
+                nn.ModuleList([stencil(width, in_channels) for _ in range(count - 1 if i == 0 else count)])
+                for i, count in enumerate(steps)
             ]
         )
         coarser = range(levels - 1)
@@ -53,13 +54,14 @@ class ReferenceCycle(nn.Module):
         """Apply the cycle."""
         unknowns: list[Tensor] = []
         u: Any = None
-        for level, (smoothers, operators) in enumerate(zip(self.smoothers, self.operators, strict=True)):
+        groups = zip(parts(self.smoothers, nn.ModuleList), parts(self.operators, nn.ModuleList), strict=True)
+        for level, (smoothers, operators) in enumerate(groups):
             if level > 0:
                 u, f = self.restrict_unknown[level - 1](u), self.restrict_source[level - 1](f)
-            pairs = list(smoothers)  # pyright: ignore[reportArgumentType]
+            pairs = list(smoothers)
             if level == 0:
                 u, pairs = pairs[0](f), pairs[1:]
-            for smoother, operator in zip(pairs, operators, strict=True):  # pyright: ignore[reportArgumentType]
+            for smoother, operator in zip(pairs, operators, strict=True):
                 u = u + smoother(f - operator(u))
             unknowns.append(u)
         for level in range(len(unknowns) - 2, -1, -1):
@@ -72,7 +74,8 @@ class ReferenceNetwork(nn.Module):
 
     Shapes
     ------
-    input : (batch, in_channels, *shape); output : (batch, out_channels, *shape); every axis divisible by 2^(levels - 1).
+    input : (batch, in_channels, *shape); output : (batch, out_channels, *shape).
+    Every axis must be divisible by 2^(levels - 1).
     """
 
     def __init__(
@@ -83,7 +86,7 @@ class ReferenceNetwork(nn.Module):
         width: int,
         layers: int,
         levels: int,
-        smoothing: tuple[int, int, int],
+        smoothing: tuple[int, ...],
         dimension: int,
     ) -> None:
         super().__init__()
@@ -96,15 +99,19 @@ class ReferenceNetwork(nn.Module):
     def reset_parameters(self, spacings: Sequence[Sequence[float]] = (), initialisation: str = "multigrid") -> None:
         """The default initialisation of torch, as in the authors' code."""
         for module in self.modules():
-            if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d):
+            if isinstance(
+                module, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
+            ):
                 module.reset_parameters()
 
-    def forward(self, x: Float[Tensor, "batch channel *shape"], context: Any = None) -> Float[Tensor, "batch out *shape"]:
+    def forward(
+        self, x: Float[Tensor, "batch channel *shape"], context: Any = None
+    ) -> Float[Tensor, "batch out *shape"]:
         """Map input channels to output channels."""
         if any(n % self.divisor for n in x.shape[2:]):
             raise InputError(
-                f"the reference form needs a grid shape divisible by {self.divisor}, got {tuple(x.shape[2:])}; the default "
-                "form takes any"
+                f"the reference form needs a grid shape divisible by {self.divisor}, got {tuple(x.shape[2:])}; "
+                "the default form takes any"
             )
         for cycle, pointwise in zip(self.cycles, self.pointwise, strict=True):
             x = F.gelu(cycle(x) + pointwise(x))

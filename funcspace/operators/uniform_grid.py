@@ -1,4 +1,4 @@
-"""The one check that a function space lives on a uniform grid, for models whose weights are stencils or Fourier modes."""
+"""The check that a function space lives on a uniform grid, for models made of stencils or Fourier modes."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from funcspace.functions import data_files
 from funcspace.functions.chunks import chunk_shape, free_memory
 from funcspace.functions.data_files import save_data
 from funcspace.functions.data_writer import DataWriter
+from funcspace.functions.zarr_rows import direct_rows
 
 from .file_examples import DOMAINS, elements, random_function, same_function
 
@@ -203,6 +204,23 @@ def test_a_lazy_set_survives_a_fork(tmp_path, suffix):
     assert worker.exitcode == 0
 
 
+def test_rows_read_directly_are_those_that_zarr_reads(tmp_path, monkeypatch):
+    monkeypatch.setattr("funcspace.functions.chunks.TARGET", 4 * 12 * 3)
+    import zarr
+
+    data = small_data(17)
+    data.save(tmp_path / "set.zarr")
+    array = fs.OperatorData.load(tmp_path / "set.zarr", lazy=True).outputs["u"].array
+    truth = zarr.open_array(tmp_path / "set.zarr" / "u")
+    assert truth.chunks[0] == 3
+    for rows in ([0, 1, 2, 3, 4, 5, 6, 16], [16, 2, 2, 9], list(range(17))[::-1], [8]):
+        assert direct_rows(str(tmp_path / "set.zarr" / "u"), (0,), [(rows[0], rows[0] + 1)]) is not None
+        np.testing.assert_array_equal(array.rows(np.array(rows)), truth[:][rows])
+    zarr.create_array(tmp_path / "other.zarr", shape=(4, 2), chunks=(2, 2), dtype="f8", name="u")
+    assert direct_rows(str(tmp_path / "other.zarr" / "u"), (0,), [(0, 1)]) is None
+    assert direct_rows(str(tmp_path / "none"), (0,), [(0, 1)]) is None
+
+
 def test_reading_keeps_no_file_open(tmp_path):
     small_data().save(tmp_path / "set.nc")
     lazy = fs.OperatorData.load(tmp_path / "set.nc", lazy=True)
@@ -362,7 +380,13 @@ def test_truncated_zarr(tmp_path):
     chunk.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
     with pytest.raises(fs.FileError):
         fs.OperatorData.load(path, lazy=False)
+    lazy = fs.OperatorData.load(path, lazy=True)
+    chunk.write_bytes(whole[:200])
+    with pytest.raises(fs.FileError, match="truncated"):
+        _ = lazy[[3, 19]].outputs["u"].coefficients
     chunk.unlink()
+    with pytest.raises(fs.FileError):
+        _ = lazy[[3, 19]].outputs["u"].coefficients
     with pytest.raises(fs.FileError, match="1 of the 1 chunks of 'u' are missing"):
         fs.OperatorData.load(path, lazy=True)
     (path / "zarr.json").write_text("{")

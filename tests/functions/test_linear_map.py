@@ -240,7 +240,7 @@ def test_wrong_use_is_refused():
         map_(torch.ones(4))
     with pytest.raises(InputError, match=r"got \(\)"):
         map_(torch.tensor(1.0))
-    with pytest.raises(InputError, match="floating-point coefficients, got torch.int64"):
+    with pytest.raises(InputError, match=r"floating-point coefficients, got torch\.int64"):
         map_(torch.ones(5, dtype=torch.int64))
     with pytest.raises(InputError, match="cannot compose"):
         map_ @ map_

@@ -55,7 +55,9 @@ def test_one_dimension_is_the_trapezoidal_rule():
 
 def test_members():
     points = torch.tensor([[0.0, 1.0], [2.0, 3.0], [4.0, 0.0]])
-    cloud = fs.PointCloud(points, [1.0, 2.0, 3.0], units={"x": "m"}, boundary={"inlet": [2, 0], "wall": [False, True, False]})
+    cloud = fs.PointCloud(
+        points, [1.0, 2.0, 3.0], units={"x": "m"}, boundary={"inlet": [2, 0], "wall": [False, True, False]}
+    )
     assert (cloud.dim, len(cloud), cloud.axis_names, cloud.units) == (2, 3, ("x", "y"), {"x": "m"})
     assert cloud.bounds.tolist() == [[0.0, 0.0], [4.0, 3.0]]
     assert {name: part.tolist() for name, part in cloud.boundary.items()} == {

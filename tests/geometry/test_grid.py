@@ -54,7 +54,14 @@ def test_cells_and_periodic_axes_leave_out_the_ends():
 
 def test_sides_in_three_dimensions():
     grid = fs.Grid(x=(0.0, 1.0, 3), y=(0.0, 1.0, 4), z=(0.0, 1.0, 5))
-    names = {"left": (0, 0.0), "right": (0, 1.0), "bottom": (1, 0.0), "top": (1, 1.0), "front": (2, 0.0), "back": (2, 1.0)}
+    names = {
+        "left": (0, 0.0),
+        "right": (0, 1.0),
+        "bottom": (1, 0.0),
+        "top": (1, 1.0),
+        "front": (2, 0.0),
+        "back": (2, 1.0),
+    }
     assert set(grid.boundary) == {*names, "boundary"}
     for name, (axis, value) in names.items():
         assert bool((grid.points[grid.boundary[name]][:, axis] == value).all())

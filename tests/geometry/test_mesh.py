@@ -190,7 +190,13 @@ def test_boundary_parts_in_all_forms() -> None:
     mesh = Mesh.rectangle(0.5)
     by_test = mesh.with_boundaries({"inflow": lambda x: x[:, 0] < 1e-12})
     indices = by_test.boundary["inflow"]
-    forms = [indices, indices.tolist(), mesh.facets[indices], mesh.facets[indices].flip(1), mesh.facet_midpoints[:, 0] < 1e-12]
+    forms = [
+        indices,
+        indices.tolist(),
+        mesh.facets[indices],
+        mesh.facets[indices].flip(1),
+        mesh.facet_midpoints[:, 0] < 1e-12,
+    ]
     for form in forms:
         assert mesh.with_boundaries({"inflow": form}) == by_test
     numpy_answer = mesh.with_boundaries({"inflow": lambda x: x.numpy()[:, 0] < 1e-12})

@@ -254,7 +254,9 @@ def test_files_with_other_content_say_what_was_found(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="names point 7"):
         Mesh.from_file(write_raw(tmp_path / "short.vtu", bent, [("tetra", [[0, 1, 2, 7]])]))
     with pytest.raises(FileError, match="finite"):
-        Mesh.from_file(write_raw(tmp_path / "nan.vtu", [[0, 0, 0], [1, np.nan, 0], [0, 1, 0]], [("triangle", [[0, 1, 2]])]))
+        Mesh.from_file(
+            write_raw(tmp_path / "nan.vtu", [[0, 0, 0], [1, np.nan, 0], [0, 1, 0]], [("triangle", [[0, 1, 2]])])
+        )
     folded = [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0.9, 0.2, 0]]
     with pytest.raises(DomainError, match=r"folded.vtu: inverted cell"):
         Mesh.from_file(write_raw(tmp_path / "folded.vtu", folded, [("triangle", [[0, 1, 2], [0, 2, 3]])]))
@@ -290,12 +292,10 @@ for extension in (".msh", ".vtu", ".vtk", ".xdmf"):
 
 
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    """A limit on the size of files stands in for the full disk: writing fails in the middle, in a process of its own."""
+    """A limit on the size of files stands in for the full disk: writing fails in the middle, in a process apart."""
     for extension in EXTENSIONS:
         (tmp_path / f"mesh{extension}").write_text("old")
-    done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.stdout.count("refused") == 4, done.stdout + done.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"mesh{e}" for e in EXTENSIONS)
     assert all(p.read_text() == "old" for p in tmp_path.iterdir())

@@ -160,7 +160,11 @@ def test_a_plate_without_holes_is_a_rectangle() -> None:
         (lambda: Mesh.perforated_plate(0.1, holes=[(0.4, 0.5, 0.2), (0.6, 0.5, 0.2)]), InputError, "overlap"),
         (lambda: Mesh.perforated_plate(0.1, holes=[(0.4, 0.5, -0.2)]), InputError, "hole 0"),
         (lambda: Mesh.from_signed_distance(star, 0.1, [(-0.5, -1), (1, 1)]), DomainError, "widen"),
-        (lambda: Mesh.from_signed_distance(lambda x: 1 + x[:, 0] ** 2, 0.1, [(-1, -1), (1, 1)]), DomainError, "zero curve"),
+        (
+            lambda: Mesh.from_signed_distance(lambda x: 1 + x[:, 0] ** 2, 0.1, [(-1, -1), (1, 1)]),
+            DomainError,
+            "zero curve",
+        ),
         (lambda: Mesh.from_signed_distance(lambda x: x, 0.1, [(-1, -1), (1, 1)]), InputError, "one per point"),
         (lambda: Mesh.from_signed_distance(star, 0.1, [(1, 1), (-1, -1)]), InputError, "lower and the upper"),
         (lambda: Mesh.from_signed_distance(lambda x: x[:, 0] / 0, 0.1, [(-1, -1), (1, 1)]), InputError, "finite"),

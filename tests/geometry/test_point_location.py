@@ -43,7 +43,11 @@ def inner_points(mesh: Mesh, count: int, seed: int) -> tuple[np.ndarray, np.ndar
 
 
 def error_of(mesh: Mesh, location: object, points: object) -> float:
-    return float((mesh.map_to_points(location.cells, location.reference) - torch.as_tensor(points, dtype=torch.float64)).abs().max())  # pyright: ignore
+    return float(
+        (mesh.map_to_points(location.cells, location.reference) - torch.as_tensor(points, dtype=torch.float64))
+        .abs()
+        .max()
+    )  # pyright: ignore
 
 
 def plain_location(mesh: Mesh, points: np.ndarray) -> np.ndarray:
@@ -156,7 +160,9 @@ def test_nearest_on_a_square_is_known() -> None:
     for cells in ("triangle", "quadrilateral"):
         for mesh in (Mesh.rectangle(0.3, cells=cells), Mesh.rectangle(0.3, cells=cells).curved()):  # pyright: ignore
             location = mesh.locate(points, outside="nearest")
-            torch.testing.assert_close(mesh.map_to_points(location.cells, location.reference), expected, atol=1e-9, rtol=0)
+            torch.testing.assert_close(
+                mesh.map_to_points(location.cells, location.reference), expected, atol=1e-9, rtol=0
+            )
 
 
 def test_nearest_on_a_curved_disc_lies_on_the_circle() -> None:
@@ -190,7 +196,9 @@ def test_the_tolerance_is_relative_to_the_cell(kind: tuple[str, int]) -> None:
     mesh = MESHES[kind]
     facets = mesh.boundary["boundary"]
     middles = mesh.facet_midpoints[facets].numpy()
-    centre = mesh.map_to_points(mesh.facet_cells[facets, 0], np.tile(mesh.reference.corners.mean(axis=0), (len(facets), 1)))
+    centre = mesh.map_to_points(
+        mesh.facet_cells[facets, 0], np.tile(mesh.reference.corners.mean(axis=0), (len(facets), 1))
+    )
     outward = middles - centre.numpy()
     points = middles + 0.02 * outward
     with pytest.raises(OutsideError):

@@ -1,5 +1,7 @@
 """Hierarchies of grids: counts, spacings, what stops, and what is refused."""
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given
@@ -37,7 +39,7 @@ def test_levels_keep_the_length_of_the_axis(n, kind, samples):
     finest = GridLevel.finest((n,), (1.0 / (n - ends),), parse_boundary(kind, 1), samples)
     levels = coarsest_levels(finest)
     assert all((level.shape[0] - ends) * level.spacing[0] == pytest.approx(1.0) for level in levels)
-    assert all(a.shape[0] > b.shape[0] for a, b in zip(levels, levels[1:], strict=False))
+    assert all(a.shape[0] > b.shape[0] for a, b in itertools.pairwise(levels))
     assert levels[-1].shape[0] <= 4
 
 

@@ -1,4 +1,4 @@
-"""Ghost values, stencils and transfers: exact on the functions they should be exact on, aligned, adjoint, equivariant."""
+"""Ghost values, stencils and transfers: exact on simple functions, aligned, adjoint, equivariant."""
 
 import itertools
 
@@ -56,7 +56,9 @@ def test_laplacian_stencil_is_exact_on_quadratics(dimension):
     assert float(stencil.sum()) == pytest.approx(0.0, abs=1e-12)
 
 
-CASES = list(itertools.product(["neumann", "periodic"], ["vertices", "cells"], [(12,), (13,), (9, 12), (5, 3), (6, 7, 4)]))
+CASES = list(
+    itertools.product(["neumann", "periodic"], ["vertices", "cells"], [(12,), (13,), (9, 12), (5, 3), (6, 7, 4)])
+)
 
 
 @pytest.mark.parametrize(("kind", "samples", "shape"), CASES)

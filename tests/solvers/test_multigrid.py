@@ -179,7 +179,7 @@ def test_vertex_load_integrates_products_of_multilinear_functions():
 
 def test_not_converged_keeps_the_state():
     x = np.linspace(0, 1, 33)
-    with pytest.raises(SolverError, match="sample 0.*2 iterations") as caught:
+    with pytest.raises(SolverError, match=r"sample 0.*2 iterations") as caught:
         solve_grid(jumps((32, 32)), vertex_load(1.0, (x, x)), axes=(x, x), max_iterations=2)
     assert caught.value.state.values.shape == (1, 33, 33)
     assert caught.value.state.residuals[0] < 0.1
