@@ -104,7 +104,8 @@ def row(name: str, resolution: int, samples: int, rounds: int) -> dict[str, Any]
 def table(rows: list[dict[str, Any]]) -> str:
     heads = [
         "coefficient", "grid", "spsolve loop, ms", "spsolve on all cores, ms", "multigrid on one core, ms",
-        "multigrid, ms", "samples/s", "ratio to loop", "ratio on the same cores", "with coefficient, ms", "CG steps", "largest difference",
+        "multigrid, ms", "samples/s", "ratio to loop", "ratio on the same cores", "with coefficient, ms",
+        "CG steps", "largest difference",
     ]  # fmt: skip
     lines = [heads, ["---"] * len(heads)]
     for r in rows:

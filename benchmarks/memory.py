@@ -1,8 +1,8 @@
 """Memory of a training set on disk: written in streaming, then read in random mini-batches as training does.
 
 Each size is written and read in a process of its own, which reports how far its resident memory rose above where it
-stood with the library loaded (Linux). The argument is the largest of the sizes; a straight line through them gives the law
-and what it says of 10 GB.
+stood with the library loaded (Linux). The argument is the largest of the sizes; a straight line through them gives the
+law and what it says of 10 GB.
 
     python benchmarks/memory.py --gigabytes 1 --output docs/benchmarks/memory.md
 """
@@ -124,16 +124,17 @@ def report(results: list[dict[str, float]]) -> str:
         slope, start = np.polyfit(sizes, [row[name] for row in results], 1)
         at_ten = max(start + slope * 1e4, start)
         lines.append(
-            f"- {name.capitalize()}: {start:.1f} MB + {1e3 * slope:.2f} MB per GB of set, so {at_ten:.0f} MB at 10 GB "
-            f"({'under' if at_ten < TARGET else 'OVER'} the limit of {TARGET:.0f} MB)."
+            f"- {name.capitalize()}: {start:.1f} MB and {1e3 * slope:+.1f} MB per GB of set, so {at_ten:.0f} MB at "
+            f"10 GB ({'under' if at_ten < TARGET else 'OVER'} the limit of {TARGET:.0f} MB)."
         )
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "zarr", "numpy"))
     lines += [
         "",
-        f"Machine: {os.cpu_count()} cores, {platform.machine()}, {platform.system()}; Python {platform.python_version()}, "
-        f"{packages}. Seeds: 0 for the data and 0 for the order.",
+        f"{os.cpu_count()} cores, {platform.machine()}, load average {os.getloadavg()[0]:.1f} at the end; Python "
+        f"{platform.python_version()}, {packages}. Seeds: 0 for the data, 0 for the order.",
         "",
-        f"    python benchmarks/memory.py --gigabytes {sizes.max() / 1e3:.3g} --output docs/benchmarks/memory.md",
+        f"Regenerate with `python benchmarks/memory.py --gigabytes {sizes.max() / 1e3:.3g} --output "
+        "docs/benchmarks/memory.md`.",
         "",
     ]
     return "\n".join(lines)

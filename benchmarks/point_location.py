@@ -110,7 +110,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     logging.getLogger("skfem").setLevel(logging.ERROR)
-    Mesh.rectangle(0.5).locate([[0.5, 0.5]])  # compiles, or loads from the cache
+    for cells in ("triangle", "quadrilateral"):  # compiles the kernels, or loads them from the cache
+        Mesh.rectangle(0.5, cells=cells).locate([[0.5, 0.5]])  # pyright: ignore
     versions = f"python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}"
     print(
         f"{processor()}, {arguments.threads} thread(s); {versions}, numba {numba.__version__}, scikit-fem "

@@ -16,7 +16,7 @@ import numpy as np
 
 from funcspace.errors import DomainError, FileError, FuncspaceError, InputError
 from funcspace.geometry.mesh_checks import split_nodes
-from funcspace.geometry.mesh_gmsh import read_gmsh, write_gmsh
+from funcspace.geometry.mesh_gmsh import GmshBlock, read_gmsh, write_gmsh
 from funcspace.geometry.mesh_node_orders import from_theirs, to_theirs
 from funcspace.geometry.reference_cells import REFERENCE_CELLS, FloatArray, IntArray, ReferenceCell
 from funcspace.optional import require
@@ -280,22 +280,29 @@ def _facet_bits(mesh: Mesh, facets: IntArray) -> IntArray:
     return (on << np.arange(on.shape[1])).sum(axis=1)
 
 
-def _gmsh_groups(
-    mesh: Mesh, parts: Mapping[str, IntArray]
-) -> tuple[list[tuple[str, IntArray, int]], dict[str, tuple[int, int]]]:
-    """Each part as a physical group of its own: facet cells with a tag; the cells of the domain have the tag 1."""
+def _gmsh_groups(mesh: Mesh, parts: Mapping[str, IntArray]) -> tuple[list[GmshBlock], dict[str, tuple[int, int]]]:
+    """The cells, then an entity for each set of facets that belong to the same parts; each part is a physical group."""
     bad = next((name for name in parts if '"' in name or "\n" in name), None)
     if bad is not None:
         raise InputError(f"a gmsh file cannot hold a part whose name has a quotation mark or a line break: {bad!r}")
-    reference, degree = mesh.reference, mesh.degree
-    rows = mesh.cell_nodes.numpy()[:, to_theirs(reference.name, degree, "gmsh")]
-    cells = [(reference.meshio_names[degree - 1], rows, 1)]
-    names = {} if "domain" in parts else {"domain": (mesh.dim, 1)}
-    facet_type = {1: "vertex", 2: "line", 3: "triangle" if reference.is_simplex else "quad"}[mesh.dim]
-    for number, (name, facets) in enumerate(parts.items(), start=2):
-        cells.append((facet_type, mesh.facets.numpy()[facets], number))
-        names[name] = (mesh.dim - 1, number)
-    return cells, names
+    reference, dim = mesh.reference, mesh.dim
+    rows = mesh.cell_nodes.numpy()[:, to_theirs(reference.name, mesh.degree, "gmsh")]
+    blocks = [GmshBlock(reference.meshio_names[mesh.degree - 1], dim, rows, (1,))]
+    names = {
+        **({} if "domain" in parts else {"domain": (dim, 1)}),
+        **{n: (dim - 1, i + 2) for i, n in enumerate(parts)},
+    }
+    kind = {1: "vertex", 2: "line", 3: "triangle" if reference.is_simplex else "quad"}[dim]
+    member = np.zeros((len(mesh.facets), len(parts)), dtype=bool)
+    for column, facets in enumerate(parts.values()):
+        member[facets, column] = True
+    marked = np.flatnonzero(member.any(axis=1))
+    kinds, which = np.unique(member[marked], axis=0, return_inverse=True)
+    for index, pattern in enumerate(kinds):
+        facets = marked[which.reshape(-1) == index]
+        groups = tuple(int(i) + 2 for i in np.flatnonzero(pattern))
+        blocks.append(GmshBlock(kind, dim - 1, mesh.facets.numpy()[facets], groups))
+    return blocks, names
 
 
 def _checked(key: str, values: Any, count: int, what: str) -> np.ndarray:

@@ -1,11 +1,12 @@
-"""Files of gmsh, formats 2.2 and 4.1, text and binary: read with physical groups and data, written as 2.2 text."""
+"""Files of gmsh, formats 2.2 and 4.1, text and binary: read with physical groups and data, written as 4.1 text."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from funcspace.geometry.mesh_node_orders import from_theirs, to_theirs
 from funcspace.geometry.reference_cells import REFERENCE_CELLS, FloatArray, IntArray
 from funcspace.optional import require
 
-__all__ = ["read_gmsh", "write_gmsh"]
+__all__ = ["GmshBlock", "read_gmsh", "write_gmsh"]
 
 # gmsh's number: meshio's name, nodes
 ELEMENTS = {
@@ -39,6 +40,16 @@ ELEMENTS = {
     19: ("pyramid13", 13),
 }
 NUMBERS = {name: (number, nodes) for number, (name, nodes) in ELEMENTS.items()}
+
+
+@dataclass(frozen=True)
+class GmshBlock:
+    """Elements of one entity: meshio's name of their type, their nodes in gmsh's order, and the entity's groups."""
+
+    kind: str
+    dim: int
+    nodes: IntArray
+    groups: tuple[int, ...]
 
 
 class _Stream:
@@ -272,33 +283,48 @@ def _assemble(meshio: Any, names: Any, tags: IntArray, points: FloatArray, block
 def write_gmsh(
     path: Path,
     points: FloatArray,
-    cells: Sequence[tuple[str, IntArray, int]],
+    cells: Sequence[GmshBlock],
     names: Mapping[str, tuple[int, int]],
     point_data: Mapping[str, np.ndarray],
     cell_data: Mapping[str, np.ndarray],
 ) -> None:
-    """Write format 2.2 as text; cells are (meshio's name, nodes in gmsh's order, tag); data belong to the first."""
+    """Write format 4.1 as text: one entity for each block of cells; data on cells belong to the first block."""
     with open(path, "w", encoding="utf-8") as file:
-        file.write("$MeshFormat\n2.2 0 8\n$EndMeshFormat\n")
+        file.write("$MeshFormat\n4.1 0 8\n$EndMeshFormat\n")
         file.write(f"$PhysicalNames\n{len(names)}\n")
         file.writelines(f'{dim} {tag} "{name}"\n' for name, (dim, tag) in names.items())
-        file.write(f"$EndPhysicalNames\n$Nodes\n{len(points)}\n")
-        file.writelines(f"{i} {x!r} {y!r} {z!r}\n" for i, (x, y, z) in enumerate(points.tolist(), start=1))
-        file.write(f"$EndNodes\n$Elements\n{sum(len(rows) for _, rows, _ in cells)}\n")
-        number = 0
-        for kind, rows, tag in cells:
-            for row in (rows + 1).tolist():
+        file.write("$EndPhysicalNames\n$Entities\n")
+        file.write(" ".join(str(sum(block.dim == dim for block in cells)) for dim in range(4)) + "\n")
+        for tag, block in sorted(enumerate(cells, start=1), key=lambda item: item[1].dim):
+            corners = points[block.nodes].reshape(-1, 3)
+            box = corners[:1] if block.dim == 0 else np.stack([corners.min(axis=0), corners.max(axis=0)])
+            groups = [len(block.groups), *block.groups, *([] if block.dim == 0 else [0])]
+            file.write(" ".join(map(str, [tag, *box.ravel().tolist(), *groups])) + "\n")
+        count = len(points)
+        file.write(f"$EndEntities\n$Nodes\n1 {count} 1 {count}\n{cells[0].dim} 1 0 {count}\n")
+        file.writelines(f"{i}\n" for i in range(1, count + 1))
+        file.writelines(f"{x!r} {y!r} {z!r}\n" for x, y, z in points.tolist())
+        total, number = sum(len(block.nodes) for block in cells), 0
+        file.write(f"$EndNodes\n$Elements\n{len(cells)} {total} 1 {total}\n")
+        for tag, block in enumerate(cells, start=1):
+            file.write(f"{block.dim} {tag} {NUMBERS[block.kind][0]} {len(block.nodes)}\n")
+            for row in (block.nodes + 1).tolist():
                 number += 1
-                file.write(f"{number} {NUMBERS[kind][0]} 2 {tag} {tag} {' '.join(map(str, row))}\n")
+                file.write(f"{number} {' '.join(map(str, row))}\n")
         file.write("$EndElements\n")
         for section, content in (("NodeData", point_data), ("ElementData", cell_data)):
             for label, values in content.items():
-                flat = values.reshape(len(values), -1).astype(np.float64)
-                width = flat.shape[1]
-                columns = 1 if width == 1 else (3 if width <= 3 else 9)
-                if width > 9:
-                    raise FileError(f"gmsh files hold at most 9 components; {label!r} has {width}")
-                flat = np.hstack([flat, np.zeros((len(flat), columns - width))])
-                file.write(f'${section}\n1\n"{label}"\n1\n0.0\n3\n0\n{columns}\n{len(flat)}\n')
-                file.writelines(f"{i} {' '.join(map(repr, row))}\n" for i, row in enumerate(flat.tolist(), start=1))
-                file.write(f"$End{section}\n")
+                _write_data(file, section, label, values)
+
+
+def _write_data(file: TextIO, section: str, label: str, values: np.ndarray) -> None:
+    """Scalars, vectors of 3 and tensors of 9 numbers; what is shorter gets zeros behind."""
+    flat = values.reshape(len(values), -1).astype(np.float64)
+    width = flat.shape[1]
+    if width > 9:
+        raise FileError(f"gmsh files hold at most 9 components; {label!r} has {width}")
+    columns = 1 if width == 1 else (3 if width <= 3 else 9)
+    flat = np.hstack([flat, np.zeros((len(flat), columns - width))])
+    file.write(f'${section}\n1\n"{label}"\n1\n0.0\n3\n0\n{columns}\n{len(flat)}\n')
+    file.writelines(f"{i} {' '.join(map(repr, row))}\n" for i, row in enumerate(flat.tolist(), start=1))
+    file.write(f"$End{section}\n")

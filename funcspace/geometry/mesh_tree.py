@@ -19,8 +19,8 @@ Tree = tuple[IntArray, IntArray, FloatArray, FloatArray, IntArray]
 def build_tree(lower: FloatArray, upper: FloatArray, sizes: FloatArray, leaf: int = 4) -> Tree:
     """Tree over boxes (m, d) of cells with at most about `leaf` of them in a leaf.
 
-    Returns the order of the cells (m,), and for each node its range in that order (nodes, 2), its box (nodes, 2, d), the
-    largest size (nodes,) and the lowest index (nodes,) of its cells.
+    Returns the order of the cells (m,); for each node its range in that order (nodes, 2), its box (nodes, 2, d), and
+    of its cells the largest size (nodes,) and the lowest index (nodes,).
     """
     count = len(lower)
     depth = max(0, int(np.ceil(np.log2(count / leaf))))

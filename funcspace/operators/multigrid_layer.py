@@ -181,7 +181,7 @@ class MultigridLayer(nn.Module):
     def reset_parameters(self, spacings: Sequence[Sequence[float]], *, solver: bool = False) -> None:
         """Multigrid initialisation, given the spacing of each level; with `solver`, the classical method itself."""
         finest = laplacian_stencil(spacings[0])
-        gain = GAIN / len(self.cycles) ** 0.5 / (2 if self.revisits else 1)
+        gain = GAIN / len(self.cycles) ** 0.5 / (4 if self.revisits else 1)
         with torch.no_grad():
             for defect in parts(self.defects, StencilConv):
                 defect.weight.copy_(finest if solver else finest / finest.max())

@@ -1,7 +1,8 @@
 """Reference solvers that make training data, and the random fields that they start from."""
 
+from funcspace.solvers.coefficients import GaussianRecipe
 from funcspace.solvers.darcy import Darcy
 from funcspace.solvers.gaussian_fields import GaussianField
 from funcspace.solvers.poisson import Poisson
 
-__all__ = ["Darcy", "GaussianField", "Poisson"]
+__all__ = ["Darcy", "GaussianField", "GaussianRecipe", "Poisson"]

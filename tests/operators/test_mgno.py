@@ -235,7 +235,7 @@ def test_for_data_reads_channels_and_boundary():
         "neumann",
     )
     negative = fs.OperatorData.from_arrays({"a": torch.randn(5, 9, 8)}, {"u": u}, grid)
-    with pytest.raises(InputError, match="positive coefficient"):
+    with pytest.raises(InputError, match="positive first input"):
         MgNO.for_data(negative, conditioning="coefficient")
 
 
