@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -101,29 +103,46 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
+def report(arguments: argparse.Namespace) -> Iterator[str]:
+    """The page, line by line as its rows are measured."""
+    yield "# Point location"
+    yield ""
+    yield from (__doc__ or "").split("Run:", maxsplit=1)[0].strip().splitlines()[2:]
+    yield ""
+    for index, name in enumerate(MESHES):
+        cells = row(name, arguments.points, arguments.peer_points, arguments.seed)
+        if index == 0:
+            yield "| " + " | ".join(cells) + " |"
+            yield "|" + " --- |" * len(cells)
+        yield "| " + " | ".join(cells.values()) + " |"
+    yield ""
+    yield f"{arguments.points:,} points, seed {arguments.seed}; ratio: scikit-fem's time per point over ours."
+    yield f"{processor()}, {arguments.threads} thread(s) of {os.cpu_count()} processors (mean load {os.getloadavg()[1]:.1f});"
+    yield f"Python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__},"
+    yield f"numba {numba.__version__}, scikit-fem {skfem.__version__}, torch {torch.__version__}."
+    yield ""
+    yield "Regenerate with `OMP_NUM_THREADS=1 python benchmarks/point_location.py --output docs/benchmarks/point_location.md`."
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Measure, print, and write the page where one is named."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--points", type=int, default=1_000_000)
     parser.add_argument("--peer-points", type=int, default=2_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output", help="file for the page, in Markdown")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     logging.getLogger("skfem").setLevel(logging.ERROR)
     for cells in ("triangle", "quadrilateral"):  # compiles the kernels, or loads them from the cache
         Mesh.rectangle(0.5, cells=cells).locate([[0.5, 0.5]])  # pyright: ignore
-    versions = f"python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}"
-    print(
-        f"{processor()}, {arguments.threads} thread(s); {versions}, numba {numba.__version__}, scikit-fem "
-        f"{skfem.__version__}"
-    )
-    print(f"{arguments.points:,} points, seed {arguments.seed}; ratio = their time per point / ours\n")
-    for index, name in enumerate(MESHES):
-        cells = row(name, arguments.points, arguments.peer_points, arguments.seed)
-        if index == 0:
-            print("| " + " | ".join(cells) + " |")
-            print("|" + " --- |" * len(cells))
-        print("| " + " | ".join(cells.values()) + " |", flush=True)
+    lines = []
+    for line in report(arguments):
+        print(line, flush=True)
+        lines.append(line)
+    if arguments.output:
+        Path(arguments.output).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

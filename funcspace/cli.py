@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from collections.abc import Sequence
@@ -143,7 +144,8 @@ def fit(
     if validation:
         count = max(1, round(validation * len(everything)))
         train, held = everything.split(len(everything) - count)
-    module = _model(model).for_data(train, **_options_of(option or []))
+    kind = _model(model)
+    module = kind.for_data(train, **_options_of(kind, option or []))
     surrogate = fs.fit(
         module, train, validation=held, epochs=epochs, seconds=seconds, batch_size=batch_size,
         learning_rate=learning_rate, folder=folder, precision=precision, compile=compiled, seed=seed,
@@ -196,12 +198,15 @@ def _model(name: str) -> Any:
     return getattr(fs.operators, MODELS[name.lower()])
 
 
-def _options_of(words: Sequence[str]) -> dict[str, Any]:
+def _options_of(kind: type, words: Sequence[str]) -> dict[str, Any]:
+    known = [name for name in inspect.signature(kind).parameters if name not in ("in_channels", "out_channels")]
     options: dict[str, Any] = {}
     for word in words:
         key, sign, value = word.partition("=")
         if not sign:
             raise InputError(f"--set takes name=value, got {word!r}")
+        if key not in known:
+            raise InputError(f"{kind.__name__} has no option {key!r}; it has {', '.join(known)}")
         try:
             options[key] = json.loads(value)
         except ValueError:

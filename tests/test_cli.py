@@ -64,6 +64,11 @@ def test_a_model_that_is_not_there(made: Path, capsys: pytest.CaptureFixture) ->
     assert "no model 'unet'; there is mgno, fno" in capsys.readouterr().err
 
 
+def test_a_model_option_that_is_not_there(made: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["fit", str(made / "darcy.nc"), "-o", str(made / "x"), "--set", "widht=4"]) == 1
+    assert "MgNO has no option 'widht'; it has" in capsys.readouterr().err
+
+
 def test_debug_shows_where() -> None:
     with pytest.raises(fs.InputError):
         main(["data", "stokes", "-o", "x.nc", "--debug"])

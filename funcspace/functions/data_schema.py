@@ -303,8 +303,8 @@ def to_plain(value: Any, name: str) -> Any:
         return {"fs_tensor": value.detach().cpu().tolist(), "dtype": str(value.dtype).removeprefix("torch.")}
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return {"fs_array": value.tolist(), "dtype": value.dtype.str}
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(item, f"{name}[{key!r}]") for key, item in value.items()}
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: to_plain(item, f"{name}[{key!r}]") for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [to_plain(item, f"{name}[{i}]") for i, item in enumerate(value)]
     raise InputError(

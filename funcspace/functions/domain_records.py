@@ -172,6 +172,8 @@ def _mesh_from_record(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray
     if degree != record["degree"]:
         raise ValueError(f"{cells.shape[1]} nodes per cell do not make cells of degree {record['degree']}")
     parts = {name: np.ascontiguousarray(arrays[f"part_{i}"], dtype=np.int64) for i, name in enumerate(record["parts"])}
+    if cells.size == 0 or cells.min() < 0 or cells.max() >= len(nodes) or not 0 < record["vertices"] <= len(nodes):
+        raise ValueError(f"the cells name points that are not among the {len(nodes)}")
     # what was written had passed the checks of Mesh; that it is the same is checked by its fingerprint
     return Mesh._unchecked(
         nodes,

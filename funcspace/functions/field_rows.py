@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Field", "FieldRows", "GroupedArray", "Task", "Tasks", "task_data"]
 
+BLOCK = 1 << 26
 Tasks = Literal["step", "trajectory"]
 
 
@@ -134,17 +136,47 @@ class FieldRows:
             axis=1,
         )
         distinct, back = np.unique(keys, axis=0, return_inverse=True)
-        blocks = self._field.array.read([self._selection(i, k) for i, k in distinct.tolist()])
         result = np.empty((len(distinct), *self.shape[1:]), dtype=self.dtype)
-        for row, block in enumerate(blocks):
-            result[row] = self._spread(np.asarray(block))
-        return result if np.array_equal(back.reshape(-1), np.arange(len(wanted))) else result[back.reshape(-1)]
+        runs = self._runs(distinct)
+        size = max(1, math.prod(self.shape[1:]) * self.dtype.itemsize)
+        for group in _groups(runs, max(1, BLOCK // size)):
+            blocks = self._field.array.read([self._selection(distinct[start], stop - start) for start, stop in group])
+            for (start, stop), block in zip(group, blocks, strict=True):
+                rows = block if self._runs_along is not None else [block]
+                for row, values in zip(range(start, stop), rows, strict=True):
+                    result[row] = self._spread(np.asarray(values))
+        back = back.reshape(-1)
+        return result if np.array_equal(back, np.arange(len(wanted))) else result[back]
 
-    def _selection(self, trajectory: int, instant: int) -> tuple[Any, ...]:
-        lead: tuple[Any, ...] = (trajectory,) if self._field.by_trajectory else ()
+    @property
+    def _runs_along(self) -> int | None:
+        """The key, trajectory (0) or instant (1), along which neighbours lie in the file; None if there is one."""
         if self._field.by_time and self._offset is not None:
-            lead = (*lead, instant)
-        return (*lead, Ellipsis)
+            return 1
+        return 0 if self._field.by_trajectory else None
+
+    def _runs(self, keys: np.ndarray) -> list[tuple[int, int]]:
+        """Rows that lie next to each other in the file, as (first, one past the last)."""
+        along = self._runs_along
+        if along is None:
+            return [(i, i + 1) for i in range(len(keys))]
+        steps = np.diff(keys, axis=0)
+        step = np.zeros(2, dtype=keys.dtype)
+        step[along] = 1
+        edges = np.concatenate([[0], np.flatnonzero((steps != step).any(axis=1)) + 1, [len(keys)]])
+        longest = max(1, BLOCK // max(1, math.prod(self.shape[1:]) * self.dtype.itemsize))
+        return [
+            (start, min(start + longest, stop))
+            for first, stop in pairwise(edges.tolist())
+            for start in range(first, stop, longest)
+        ]
+
+    def _selection(self, key: np.ndarray, count: int) -> tuple[Any, ...]:
+        trajectory, instant = int(key[0]), int(key[1])
+        if self._runs_along == 1:
+            lead: tuple[Any, ...] = (trajectory,) if self._field.by_trajectory else ()
+            return (*lead, slice(instant, instant + count), Ellipsis)
+        return (slice(trajectory, trajectory + count), Ellipsis) if self._field.by_trajectory else (Ellipsis,)
 
     def _spread(self, block: np.ndarray) -> np.ndarray:
         """One sample with all axes of space, running forwards."""
@@ -158,6 +190,18 @@ class FieldRows:
         return np.broadcast_to(np.flip(block, turned) if turned else block, self.shape[1:])
 
 
+def _groups(runs: list[tuple[int, int]], rows: int) -> Iterator[list[tuple[int, int]]]:
+    """Runs in groups of about so many rows, so that little is held besides the result."""
+    group: list[tuple[int, int]] = []
+    for run in runs:
+        group.append(run)
+        if run[1] - group[0][0] >= rows:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
 class GroupedArray:
     """Arrays of one shape, one in each of several HDF5 groups, as one array with the group first."""
 
@@ -169,7 +213,13 @@ class GroupedArray:
     def read(self, selections: Sequence[Any]) -> list[np.ndarray]:
         """The selections; each is a tuple that begins with the number of the group."""
         with opened(self.path, "hdf5") as file:
-            return [np.asarray(file[f"{self.groups[s[0]]}/{self.name}"][s[1:]]) for s in selections]
+            return [self._read(file, selection) for selection in selections]
+
+    def _read(self, file: Any, selection: tuple[Any, ...]) -> np.ndarray:
+        first, rest = selection[0], selection[1:]
+        if isinstance(first, slice):
+            return np.stack([np.asarray(file[f"{group}/{self.name}"][rest]) for group in self.groups[first]])
+        return np.asarray(file[f"{self.groups[first]}/{self.name}"][rest])
 
 
 def task_data(

@@ -24,7 +24,7 @@ class LazyFunction:
     Attributes
     ----------
     space : the space of every function.
-    array : anything with `shape` and `__getitem__`, such as a Zarr array or a netCDF variable: (samples, *coefficient shape).
+    array : anything with `shape` and `__getitem__`, such as a Zarr array: (samples, *coefficient shape).
     rows : which samples of the array belong to this batch, in order.
     """
 

@@ -29,9 +29,8 @@ class NetCDFWriter:
             legacy = require("h5netcdf.legacyapi", feature="h5netcdf", install="pip install 'funcspace[io]'")
             self._file: Any = legacy.Dataset(path, mode="w")
         else:
-            import netCDF4
-
-            self._file = netCDF4.Dataset(path, mode="w", format="NETCDF4")
+            netcdf = require("netCDF4", feature="netCDF files", install="pip install netCDF4")
+            self._file = netcdf.Dataset(path, mode="w", format="NETCDF4")
         self._path, self._legacy = path, engine == "h5netcdf"
         self._sizes: dict[str, int | None] = {}
 

@@ -158,18 +158,16 @@ def _hdf5_kind(path: Path) -> str:
         numbered = [name for name in groups if name.isdigit() and "data" in file.groups[name].variables]
         if numbered or ("x-coordinate" in names and names & {"tensor", "density"}):
             return "PDEBench"
-        if (
-            "u" in names
-            and file["u"].ndim == 4
-            and all(d.startswith("phony") or d in GAOT for d in file["u"].dimensions)
-        ):
-            return "GAOT"
+        if "u" in names and file["u"].ndim == 4:
+            named = [dim for dim in file["u"].dimensions if not dim.startswith("phony") and dim.lower() not in GAOT]
+            if not named or ("x" in names and file["x"].ndim == 4):
+                return "GAOT"
         if any("MATLAB_class" in variable.ncattrs() for variable in file.variables.values()):
             return "MATLAB"
     return "xarray"
 
 
-GAOT = ("sample", "samples", "time", "t", "node", "nodes", "channel", "channels", "n_samples", "n_time", "n_nodes")
+GAOT = ("sample", "samples", "time", "t", "node", "nodes", "channel", "channels")
 LABELLED = {"inputs", "outputs", "parameters", "element", "periodic", "samples", "lazy"}
 
 

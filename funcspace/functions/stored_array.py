@@ -167,9 +167,8 @@ def _is_hdf5(path: str) -> bool:
 
 
 def _open_netcdf(path: str) -> Any:
-    import netCDF4
-
-    file = netCDF4.Dataset(path, mode="r")
+    netcdf = require("netCDF4", feature="netCDF files", install="pip install netCDF4")
+    file = netcdf.Dataset(path, mode="r")
     file.set_auto_maskandscale(False)
     file.set_always_mask(False)
     return file

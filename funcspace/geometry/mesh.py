@@ -15,7 +15,7 @@ from funcspace.geometry.domain import content_fingerprint
 from funcspace.geometry.mesh_exchange import MeshExchange
 from funcspace.geometry.mesh_generators import MeshGenerators
 from funcspace.geometry.mesh_geometry import MeshGeometry
-from funcspace.geometry.mesh_parts import resolve_parts
+from funcspace.geometry.mesh_parts import renumbered, resolve_parts
 from funcspace.geometry.reference_cells import FloatArray, IntArray, ReferenceCell, reference_cell
 
 if TYPE_CHECKING:
@@ -94,7 +94,9 @@ class Mesh(MeshGeometry, MeshGenerators, MeshExchange):
         nodes = mesh_checks.as_nodes(points)
         cell_nodes = mesh_checks.as_cells(cells, len(nodes))
         reference, degree = reference_cell(nodes.shape[1], cell_nodes.shape[1], cell_type)
-        nodes, cell_nodes, _ = mesh_checks.used_nodes(nodes, cell_nodes, drop_unused=drop_unused)
+        given = np.arange(len(nodes), dtype=np.int64)  # the number each node had on input
+        nodes, cell_nodes, kept = mesh_checks.used_nodes(nodes, cell_nodes, drop_unused=drop_unused)
+        given = given if kept is None else given[kept]
         cell_nodes = mesh_checks.recognised(nodes, cell_nodes, reference, degree)
         signs = mesh_checks.check_shapes(nodes, cell_nodes, reference, degree, orientation)
         if orientation == "fix":
@@ -102,13 +104,15 @@ class Mesh(MeshGeometry, MeshGenerators, MeshExchange):
             signs = np.ones_like(signs)
         n_vertices = len(nodes)
         if degree == 2:
-            nodes, cell_nodes, n_vertices, _ = mesh_checks.split_nodes(nodes, cell_nodes, reference)
+            nodes, cell_nodes, n_vertices, order = mesh_checks.split_nodes(nodes, cell_nodes, reference)
+            given = given[order]
         self._set(nodes, cell_nodes, reference, degree, n_vertices, units=units, axis_names=axis_names)
         mesh_checks.check_connected(
             nodes, self._corners, reference, self.topology, signs, allow_dangling=allow_dangling
         )
         if boundaries:
-            self._parts.update(resolve_parts(boundaries, self.topology, self._facet_midpoints))
+            numbers = {name: renumbered(part, given[:n_vertices]) for name, part in boundaries.items()}
+            self._parts.update(resolve_parts(numbers, self.topology, self._facet_midpoints))
 
     def _set(
         self,

@@ -250,12 +250,14 @@ def _parts(
             for tag in np.unique(tags) if block in facets else []:
                 add(f"{prefix}_{int(tag)}" if tag else "", block, np.flatnonzero(np.asarray(tags) == tag))
     for name, sets in (source.cell_sets or {}).items():
+        if all(rows is None or not len(rows) for rows in sets):
+            parts.setdefault(name, [])
         for block, rows in enumerate(sets):
             if rows is not None:
                 add(name, block, rows)
     result = {}
     for name, rows in parts.items():
-        wanted = np.vstack(rows)
+        wanted = np.vstack([np.empty((0, corners), dtype=np.int64), *rows])
         if (wanted < 0).any():
             logger.warning("the part %r has facets that are not of the mesh; they are left out", name)
             wanted = wanted[(wanted >= 0).all(axis=1)]

@@ -39,6 +39,7 @@ ELEMENTS = {
     18: ("wedge15", 15),
     19: ("pyramid13", 13),
 }
+ELEMENT_DIMS = {number: 3 for number in ELEMENTS} | {15: 0, 1: 1, 8: 1} | dict.fromkeys((2, 3, 9, 10, 16), 2)
 NUMBERS = {name: (number, nodes) for number, (name, nodes) in ELEMENTS.items()}
 
 
@@ -264,9 +265,12 @@ def _assemble(meshio: Any, names: Any, tags: IntArray, points: FloatArray, block
         cells.append((name, nodes))
         elements.append(index)
         for group in groups:
-            dim = meshio._mesh.topological_dimension[name]
-            label = names.get((dim, abs(group)), f"physical_{abs(group)}")
+            label = names.get((ELEMENT_DIMS[kind], abs(group)), f"physical_{abs(group)}")
             sets.setdefault(label, [[] for _ in blocks])[number] = np.arange(len(rows))
+    top = max(ELEMENT_DIMS[kind] for kind, *_ in blocks)
+    for (dim, _), label in names.items():
+        if dim == top - 1:  # groups without members
+            sets.setdefault(label, [[] for _ in blocks])
     point_data, cell_data = {}, {}
     for label, (index, values) in data["NodeData"].items():
         full = np.full((len(points), *values.shape[1:]), np.nan)

@@ -15,7 +15,7 @@ from funcspace.geometry.reference_cells import FloatArray, IntArray
 if TYPE_CHECKING:
     from funcspace.geometry.mesh_topology import Topology
 
-__all__ = ["facets_by_points", "resolve_parts"]
+__all__ = ["facets_by_points", "renumbered", "resolve_parts"]
 
 
 def resolve_parts(parts: Mapping[str, Any], topology: Topology, midpoints: FloatArray) -> dict[str, IntArray]:
@@ -74,6 +74,18 @@ def _part_indices(name: str, part: Any, topology: Topology, midpoints: FloatArra
             f"boundary part {name!r} names facet {wrong}, but the mesh has {count} facets, numbered from 0"
         )
     return array
+
+
+def renumbered(part: Any, given: IntArray) -> Any:
+    """Facets by their points, in our numbers of the points; `given` holds the number of each vertex on input."""
+    if callable(part):
+        return part
+    array = part.detach().cpu().numpy() if isinstance(part, Tensor) else np.asarray(part)
+    if array.ndim != 2 or array.dtype.kind not in "iu" or array.size == 0:
+        return part
+    place = np.full(max(int(given.max()), int(array.max())) + 1, -1, dtype=np.int64)
+    place[given] = np.arange(len(given))
+    return np.where(array < 0, -1, place[array])
 
 
 def facets_by_points(wanted: IntArray, facets: IntArray) -> tuple[IntArray, IntArray]:

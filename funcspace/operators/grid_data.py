@@ -19,6 +19,7 @@ from funcspace.operators.uniform_grid import uniform_grid
 __all__ = ["GridFacts"]
 
 PROBED = 32
+SIDES = (("left", "right"), ("bottom", "top"), ("front", "back"))
 
 
 @dataclass(frozen=True)
@@ -65,20 +66,25 @@ class GridFacts:
 
     @property
     def boundary(self) -> Boundary:
-        """Per axis and side: periodic on periodic axes, Dirichlet where all outputs vanish, else Neumann."""
-        if self.grid.samples == "cells":
-            return tuple(
-                ("periodic", "periodic") if name in self.grid.periodic else ("neumann", "neumann")
-                for name in self.grid.axis_names
-            )
+        """Per axis and side: periodic on periodic axes, Dirichlet where all outputs vanish, else Neumann.
+
+        Cells have no samples on the boundary, so there a side is Dirichlet where the data declare the value 0.
+        """
         sides: list[tuple[str, str]] = []
         for axis, name in enumerate(self.grid.axis_names):
             if name in self.grid.periodic:
                 sides.append(("periodic", "periodic"))
                 continue
-            zero = [all(self._vanishes(output, axis, end) for output in self.data.outputs) for end in (0, -1)]
+            if self.grid.samples == "cells":
+                zero = [self._declared_zero(part) for part in SIDES[axis]]
+            else:
+                zero = [all(self._vanishes(output, axis, end) for output in self.data.outputs) for end in (0, -1)]
             sides.append(("dirichlet" if zero[0] else "neumann", "dirichlet" if zero[1] else "neumann"))
         return tuple(sides)
+
+    def _declared_zero(self, part: str) -> bool:
+        known = self.data.boundary.get(part, self.data.boundary.get("boundary", {}))
+        return known.get("type") == "dirichlet" and known.get("value") == 0
 
     def _values(self, name: str, rows: slice) -> Tensor:
         """Values `(samples, *shape, components)` of a few samples."""

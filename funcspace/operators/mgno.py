@@ -225,7 +225,8 @@ class MgNO(nn.Module):
         """A model that fits the data.
 
         Channels, shape, lengths and kind of samples come from the data's grid. A side on which all outputs are zero is
-        Dirichlet; an axis of a periodic grid is periodic; all other sides are Neumann.
+        Dirichlet (on cells, a side for which the data declare it); an axis of a periodic grid is periodic; all other
+        sides are Neumann.
 
         With `conditioning="coefficient"` the first input is the coefficient, standardised as `fit` does it, and the
         size of the source is chosen so that the untrained model predicts functions of the right size.

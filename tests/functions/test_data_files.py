@@ -430,6 +430,7 @@ def test_what_a_file_cannot_hold(tmp_path):
     data = small_data()
     for attributes, where in (
         ({"f": print}, r"attributes\['f'\]"),
+        ({"m": {1: 2}}, r"attributes\['m'\] is a dict"),
         ({"a": [1, {"b": object()}]}, r"\['a'\]\[1\]\['b'\]"),
     ):
         bad = fs.OperatorData(data.inputs, data.outputs, data.parameters, data.boundary, attributes)

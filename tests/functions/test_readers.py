@@ -117,6 +117,13 @@ def test_the_well_step_by_step(well):
     assert data.attributes["dataset_name"] == "example"
 
 
+def test_long_runs_are_read_in_pieces(well, monkeypatch):
+    path, arrays = well
+    monkeypatch.setattr("funcspace.functions.field_rows.BLOCK", 2 * 6 * 4 * 4)
+    data = both(from_well, path, inputs=["density", "speed", "mask"], outputs=["density"])
+    np.testing.assert_array_equal(data.outputs["density_next"].values.reshape(3, 4, 6, 4), arrays["density"][:, 1:])
+
+
 def test_the_well_trajectories_and_strides(well):
     path, arrays = well
     data = both(from_well, path, task="trajectory", inputs=["density", "speed"], outputs=["velocity"])
@@ -251,6 +258,15 @@ def test_gaot_static(tmp_path):
     np.testing.assert_array_equal(data.outputs["u"].values, u[:, 0, :, 0])
     with pytest.raises(fs.InputError, match="has 9 nodes, but"):
         from_gaot(path, domain=fs.Grid(x=(0.0, 1.0, 4)))
+
+
+def test_gaot_with_named_dimensions(tmp_path):
+    path = tmp_path / "named.nc"
+    dims = ("sample", "time", "node", "channel")
+    u, c = (RNG.random((2, 1, 6, 1), dtype=np.float32) for _ in "uc")
+    xr.Dataset({"u": (dims, u), "c": (dims, c), "x": (("one", *dims[1:3], "axis"), u[:1].repeat(2, 3))}).to_netcdf(path)
+    data = fs.OperatorData.read(path)
+    np.testing.assert_array_equal(data.outputs["u"].values, u[:, 0, :, 0])
 
 
 def test_gaot_in_time_and_on_a_grid(tmp_path):

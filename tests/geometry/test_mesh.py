@@ -206,6 +206,20 @@ def test_boundary_parts_in_all_forms() -> None:
     assert list(mesh.boundary) == ["left", "right", "bottom", "top", "boundary"]
 
 
+def test_parts_by_points_follow_the_numbering_of_the_input() -> None:
+    points = [[9.0, 9.0], *SQUARE]
+    mesh = Mesh(points, [[1, 2, 3], [1, 3, 4]], boundaries={"low": [[1, 2]]}, drop_unused=True)
+    assert mesh.facet_midpoints[mesh.boundary["low"]].tolist() == [[0.5, 0.0]]
+    curved = Mesh.rectangle(0.5).curved()
+    shuffle = np.random.default_rng(0).permutation(len(curved.nodes))
+    place = np.argsort(shuffle)
+    low = place[curved.facets.numpy()[curved.boundary["bottom"]]]
+    again = Mesh(curved.nodes[shuffle], place[curved.cell_nodes.numpy()], boundaries={"low": low})
+    assert bool((again.facet_midpoints[again.boundary["low"], 1] == 0).all()) and len(again.boundary["low"]) == 2
+    with pytest.raises(InputError, match="not a facet"):
+        Mesh(points, [[1, 2, 3], [1, 3, 4]], boundaries={"low": [[0, 2]]}, drop_unused=True)
+
+
 @pytest.mark.parametrize(
     ("part", "message"),
     [

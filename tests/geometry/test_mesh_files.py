@@ -52,7 +52,9 @@ def test_files_give_back_what_was_written(tmp_path: Path, name: str, extension: 
 def test_overlapping_and_interior_parts_survive(tmp_path: Path) -> None:
     mesh = Mesh.rectangle(0.5)
     inner = torch.nonzero(mesh.facet_cells[:, 1] >= 0).ravel()
-    mesh = mesh.with_boundaries({"wall": mesh.boundary["boundary"], "crack": inner[:2], "two words": [0]})
+    mesh = mesh.with_boundaries(
+        {"wall": mesh.boundary["boundary"], "crack": inner[:2], "two words": [0], "nothing": []}
+    )
     for extension in EXTENSIONS:
         mesh.to_file(tmp_path / f"m{extension}")
         assert Mesh.from_file(tmp_path / f"m{extension}") == mesh

@@ -234,6 +234,10 @@ def test_for_data_reads_channels_and_boundary():
         "neumann",
         "neumann",
     )
+    cells = fs.Grid(x=(0.0, 2.0, 9), y=(0.0, 1.0, 8), samples="cells")
+    declared = fs.OperatorData.from_arrays({"a": u}, {"u": u}, cells, boundary={"left": 0.0, "top": 1.0})
+    found = MgNO.for_data(declared, width=4, layers=1)
+    assert (found.samples, found.boundary) == ("cells", (("dirichlet", "neumann"), ("neumann", "neumann")))
     negative = fs.OperatorData.from_arrays({"a": torch.randn(5, 9, 8)}, {"u": u}, grid)
     with pytest.raises(InputError, match="positive first input"):
         MgNO.for_data(negative, conditioning="coefficient")
