@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 import funcspace as fs
-from funcspace.functions.data_writer import DataWriter
+from funcspace.functions.files.data_writer import DataWriter
 
 RESOLUTION = 128
 BATCH = 16

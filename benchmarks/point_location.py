@@ -117,11 +117,13 @@ def report(arguments: argparse.Namespace) -> Iterator[str]:
         yield "| " + " | ".join(cells.values()) + " |"
     yield ""
     yield f"{arguments.points:,} points, seed {arguments.seed}; ratio: scikit-fem's time per point over ours."
-    yield f"{processor()}, {arguments.threads} thread(s) of {os.cpu_count()} processors (mean load {os.getloadavg()[1]:.1f});"
+    load = f"mean load {os.getloadavg()[1]:.1f}"
+    yield f"{processor()}, {arguments.threads} thread(s) of {os.cpu_count()} processors ({load});"
     yield f"Python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__},"
     yield f"numba {numba.__version__}, scikit-fem {skfem.__version__}, torch {torch.__version__}."
     yield ""
-    yield "Regenerate with `OMP_NUM_THREADS=1 python benchmarks/point_location.py --output docs/benchmarks/point_location.md`."
+    command = "python benchmarks/point_location.py --output docs/benchmarks/point_location.md"
+    yield f"Regenerate with `OMP_NUM_THREADS=1 {command}`."
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ def main(folder: Path, samples: int = 96, epochs: int = 3) -> dict[str, float]:
     model = fs.operators.MgNO.for_data(train, width=12)
     surrogate = fs.fit(model, train, validation=test, epochs=epochs, folder=folder / "run", seed=0)
 
-    from funcspace.functions.plot import plot_history
+    from funcspace.functions.plots import plot_history
 
     plot_history(surrogate.history).figure.savefig(folder / "history.png", dpi=150)
     return surrogate.evaluate(test)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from funcspace.functions import Function, FunctionSpace, OperatorData
-from funcspace.functions.atomic_write import atomic_file
+from funcspace.functions.files.atomic_write import atomic_file
 from funcspace.geometry import Mesh
 from funcspace.optional import require
 from funcspace.training import Surrogate, fit, load
@@ -134,7 +134,7 @@ def predict_on_mesh(surrogate: Surrogate, seed: int) -> dict[str, Any]:
 def draw(surrogate: Surrogate, test: OperatorData, path: Path) -> None:
     """Coefficient, truth, prediction and error of the median test sample."""
     require("matplotlib", feature="the demo's figure", install='pip install "funcspace[viz]"')
-    from funcspace.functions.plot import plot_comparison
+    from funcspace.functions.plots import plot_comparison
 
     coefficient, truth = test.inputs["a"], test.outputs["u"]
     prediction = surrogate(test)

@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from funcspace.errors import InputError, OutsideError
-from funcspace.functions.linear_map import LinearMap
-from funcspace.functions.sparse_map import SparseMap
+from funcspace.functions.maps.linear_map import LinearMap
+from funcspace.functions.maps.sparse_map import SparseMap
 from funcspace.geometry.domain import Domain
 
 __all__ = ["Basis", "MaskedMap", "Outside", "Quadrature", "make_basis", "outside_mask", "projection_between"]
@@ -172,23 +172,23 @@ def _build(domain: Any, element: str | None) -> Any:
     from funcspace.geometry.times import Times
 
     if isinstance(domain, Grid):
-        from funcspace.functions.grid_basis import GridBasis
+        from funcspace.functions.bases.grid_basis import GridBasis
 
         return GridBasis(domain, element or "linear")
     if isinstance(domain, Mesh):
-        from funcspace.functions.finite_elements import FiniteElementBasis
+        from funcspace.functions.elements.finite_elements import FiniteElementBasis
 
         return FiniteElementBasis(domain, element)
     if isinstance(domain, Times):
-        from funcspace.functions.times_basis import TimesBasis
+        from funcspace.functions.bases.times_basis import TimesBasis
 
         return TimesBasis(domain, element or "linear")
     if isinstance(domain, PointCloud):
-        from funcspace.functions.cloud_basis import CloudBasis
+        from funcspace.functions.bases.cloud_basis import CloudBasis
 
         return CloudBasis(domain, element or "least_squares")
     if isinstance(domain, ProductDomain):
-        from funcspace.functions.product_basis import ProductBasis
+        from funcspace.functions.bases.product_basis import ProductBasis
 
         return ProductBasis(domain, element)
     raise InputError(

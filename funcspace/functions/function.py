@@ -253,33 +253,33 @@ class Function:
 
     def plot(self, **options: Any) -> Any:
         """Draw the function (the first of a batch) on its domain and return the matplotlib axes."""
-        from funcspace.functions.plot import plot
+        from funcspace.functions.plots import plot
 
         return plot(self, **options)
 
     def to_xarray(self) -> xr.Dataset:
         """An xarray Dataset that holds the function, its domain and its space, in CF and UGRID terms."""
-        from funcspace.functions.xarray_io import function_to_xarray
+        from funcspace.functions.files.xarray_io import function_to_xarray
 
         return function_to_xarray(self)
 
     @classmethod
     def from_xarray(cls, dataset: Any, name: str | None = None) -> Function:
         """The function stored by `to_xarray`, or one read from a plain DataArray on rectilinear coordinates."""
-        from funcspace.functions.xarray_io import function_from_xarray
+        from funcspace.functions.files.xarray_io import function_from_xarray
 
         return function_from_xarray(dataset, name)
 
     def to_file(self, path: Any) -> None:
         """Write to netCDF (`.nc`) or Zarr (`.zarr`), exactly, or to a mesh file (`.vtu`, `.xdmf`, ...) for ParaView."""
-        from funcspace.functions.function_files import function_to_file
+        from funcspace.functions.files.function_files import function_to_file
 
         function_to_file(self, path)
 
     @classmethod
     def from_file(cls, path: Any, name: str | None = None) -> Function:
         """The function in a netCDF file or Zarr store, or one of the data on points or cells of a mesh file."""
-        from funcspace.functions.function_files import function_from_file
+        from funcspace.functions.files.function_files import function_from_file
 
         return function_from_file(path, name)
 

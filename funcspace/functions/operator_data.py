@@ -203,7 +203,7 @@ class OperatorData(Dataset[dict[str, Tensor]]):
 
     def save(self, path: Any) -> None:
         """Write to netCDF (`.nc`) or Zarr (`.zarr`); the file appears whole or not at all."""
-        from funcspace.functions.data_files import save_data
+        from funcspace.functions.files.data_files import save_data
 
         save_data(self, path)
 
@@ -216,7 +216,7 @@ class OperatorData(Dataset[dict[str, Tensor]]):
         lazy : leave the coefficients on disk until they are used; by default when they would fill a quarter of the
             free memory or more.
         """
-        from funcspace.functions.data_files import load_data
+        from funcspace.functions.files.data_files import load_data
 
         return load_data(path, lazy=lazy)
 
@@ -238,7 +238,7 @@ class OperatorData(Dataset[dict[str, Tensor]]):
         lazy: bool | None = None,
     ) -> OperatorData:
         """Read a file of any known layout: The Well, PDEBench, GAOT, NumPy, MATLAB, xarray; see `readers.read_data`."""
-        from funcspace.functions.readers import read_data
+        from funcspace.functions.files.readers import read_data
 
         return read_data(
             path,
@@ -270,7 +270,7 @@ class OperatorData(Dataset[dict[str, Tensor]]):
         lazy: bool = False,
     ) -> OperatorData:
         """Samples from variables of an xarray Dataset; see `readers.read_xarray`."""
-        from funcspace.functions.readers import read_xarray
+        from funcspace.functions.files.readers import read_xarray
 
         return read_xarray(
             dataset,

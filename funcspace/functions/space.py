@@ -15,9 +15,9 @@ from torch import Tensor
 
 from funcspace.errors import DomainError, InputError
 from funcspace.functions.basis import Basis, Outside, Quadrature, make_basis, projection_between
-from funcspace.functions.linear_map import LinearMap, ReshapedMap, valuewise
+from funcspace.functions.maps.linear_map import LinearMap, ReshapedMap, valuewise
+from funcspace.functions.maps.sparse_map import SparseMap
 from funcspace.functions.sampling import sample
-from funcspace.functions.sparse_map import SparseMap
 from funcspace.geometry.domain import as_points, content_fingerprint
 
 if TYPE_CHECKING:

@@ -162,6 +162,11 @@ class StencilConv(nn.Module):
             x = pad_ghosts(x, boundary, samples, skip=free)
         return CONV[self.dimension](x, self.weight, self.bias, padding=[int(f) for f in free], groups=self.groups)
 
+    def pointwise(self, x: Float[Tensor, "batch channel *shape"]) -> Float[Tensor, "batch out *shape"]:
+        """The action on fields that are constant around each point: the sum of the stencil's weights."""
+        weight = self.weight.flatten(2).sum(dim=2)
+        return F.linear(x.movedim(1, -1), weight, self.bias).movedim(-1, 1)
+
     def extra_repr(self) -> str:
         """Channels and dimension."""
         kind = ", depthwise=True" if self.groups > 1 else ""

@@ -58,7 +58,7 @@ class MgNO(nn.Module):
       interpolation; smoothers mix channels, on the finest level at each point. This keeps products over levels well
       scaled (larger steps are stable) and puts the work where it is cheap.
     - Levels are anchored by the physical spacing, so that the model can be applied at other resolutions: on a finer
-      grid each layer acts through the level with the spacing it was built for, and its finest smoother on the rest.
+      grid, stencils act on the level with the spacing they were built for, and pointwise maps on the rest.
     - With `conditioning="coefficient"` A comes from the first input channel, as the stencil of
       :math:`-\nabla\cdot(a\nabla u)` on each level, and the network is an unrolled solver whose smoothers, transfers,
       source and coarse coefficients are learned.

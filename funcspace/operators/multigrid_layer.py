@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from funcspace.operators.anchored import anchored
 from funcspace.operators.grid_levels import GridHierarchy, GridLevel
 from funcspace.operators.grid_stencil import StencilConv, laplacian_stencil
-from funcspace.operators.grid_transfer import Prolongation, Restriction, Transfer, prolong, restrict
+from funcspace.operators.grid_transfer import Prolongation, Restriction, Transfer
 from funcspace.operators.module_parts import parts
 from funcspace.operators.multigrid_cycle import Level, multigrid_cycle
 
@@ -195,25 +196,10 @@ class MultigridLayer(nn.Module):
     def forward(
         self, f: Float[Tensor, "batch width *shape"], hierarchy: GridHierarchy
     ) -> Float[Tensor, "batch width *shape"]:
-        """Apply the operator on a hierarchy of grids.
-
-        On a grid finer than the one that the weights belong to, the operator acts on the restriction of f to that one,
-        and the finest smoother on the detail that the restriction leaves out.
-        """
-        return self._refined(f, hierarchy, hierarchy.extra)
-
-    def _refined(self, f: Tensor, hierarchy: GridHierarchy, extra: int) -> Tensor:
-        grids = hierarchy.levels[hierarchy.extra - extra :]
-        if extra == 0:
-            return self._cycled(f, hierarchy)
-        grid = grids[0].with_natural_boundary()
-        coarse = restrict(f, grid)
-        u = prolong(self._refined(coarse, hierarchy, extra - 1), grids[0])
+        """Apply the operator on a hierarchy of grids; on one finer than the weights' own, the finest smoother on the rest."""
         first = parts(parts(self.cycles, nn.ModuleList)[0], LevelWeights)[0]
-        smoother = first.smoothers[0]
-        u = u + smoother(f - prolong(coarse, grid), grid.boundary, grid.samples)
-        mask = hierarchy.mask(hierarchy.extra - extra, u)
-        return u if mask is None else u * mask
+        detail = parts(first.smoothers, StencilConv)[0].pointwise
+        return anchored(f, hierarchy, lambda x: self._cycled(x, hierarchy), detail, homogeneous=True)
 
     def _cycled(self, f: Tensor, hierarchy: GridHierarchy) -> Tensor:
         u: Tensor | None = None

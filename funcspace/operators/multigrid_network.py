@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from funcspace.operators.anchored import anchored
 from funcspace.operators.function_bias import FunctionBias
 from funcspace.operators.grid_levels import GridHierarchy
 from funcspace.operators.grid_stencil import StencilConv
@@ -106,9 +107,9 @@ class MultigridNetwork(nn.Module):
     ) -> Float[Tensor, "batch out *shape"]:
         """Map input channels to output channels on a hierarchy of grids."""
         finest = hierarchy.levels[0]
-        natural = finest.with_natural_boundary().boundary
         sigma = ACTIVATIONS[self.activation]
-        x = self.lift(x, natural, finest.samples)
+        own = hierarchy.levels[hierarchy.extra].with_natural_boundary().boundary
+        x = anchored(x, hierarchy, lambda v: self.lift(v, own, finest.samples), self.lift.pointwise)
         x = x + self.biases[0](x, hierarchy)
         for layer, skip, bias in zip(self.multigrid, self.pointwise, self.biases[1:], strict=True):
             x = sigma(layer(x, hierarchy) + skip(x, finest.boundary, finest.samples) + bias(x, hierarchy))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from funcspace.errors import CheckpointError
-from funcspace.functions.atomic_write import atomic_file
+from funcspace.functions.files.atomic_write import atomic_file
 
 __all__ = ["Progress", "load_checkpoint", "save_checkpoint"]
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from funcspace.errors import InputError, SolverError
-from funcspace.functions.atomic_write import atomic_file
+from funcspace.functions.files.atomic_write import atomic_file
 from funcspace.training.algorithm import Algorithm, Task
 from funcspace.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from funcspace.training.model import model_config

@@ -13,8 +13,8 @@ from torch import nn
 
 from funcspace.errors import CheckpointError
 from funcspace.functions import FunctionSpace
-from funcspace.functions.atomic_write import atomic_folder
-from funcspace.functions.domain_records import space_from_record, space_to_record
+from funcspace.functions.files.atomic_write import atomic_folder
+from funcspace.functions.files.domain_records import space_from_record, space_to_record
 from funcspace.functions.normalisers import Normaliser
 from funcspace.training.model import model_config
 from funcspace.training.packing import Field, Packing

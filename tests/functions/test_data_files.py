@@ -17,11 +17,11 @@ import pytest
 import torch
 
 import funcspace as fs
-from funcspace.functions import data_files
-from funcspace.functions.chunks import chunk_shape, free_memory
-from funcspace.functions.data_files import save_data
-from funcspace.functions.data_writer import DataWriter
-from funcspace.functions.zarr_rows import direct_rows
+from funcspace.functions.files import data_files
+from funcspace.functions.files.chunks import chunk_shape, free_memory
+from funcspace.functions.files.data_files import save_data
+from funcspace.functions.files.data_writer import DataWriter
+from funcspace.functions.files.zarr_rows import direct_rows
 
 from .file_examples import DOMAINS, elements, random_function, same_function
 
@@ -205,7 +205,7 @@ def test_a_lazy_set_survives_a_fork(tmp_path, suffix):
 
 
 def test_rows_read_directly_are_those_that_zarr_reads(tmp_path, monkeypatch):
-    monkeypatch.setattr("funcspace.functions.chunks.TARGET", 4 * 12 * 3)
+    monkeypatch.setattr("funcspace.functions.files.chunks.TARGET", 4 * 12 * 3)
     import zarr
 
     data = small_data(17)
@@ -291,7 +291,7 @@ def test_writing_in_pieces(tmp_path, suffix, templated):
 
 
 def test_pieces_larger_and_smaller_than_a_chunk(tmp_path, monkeypatch):
-    monkeypatch.setattr("funcspace.functions.chunks.TARGET", 16 * 5)
+    monkeypatch.setattr("funcspace.functions.files.chunks.TARGET", 16 * 5)
     path = tmp_path / "set.zarr"
     grid = fs.Grid(x=(0.0, 1.0, 4))
     whole = torch.arange(4 * 37, dtype=torch.float32).reshape(37, 4)

@@ -12,7 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import funcspace as fs
-from funcspace.functions.domain_records import domain_from_record, domain_to_record, space_from_record, space_to_record
+from funcspace.functions.files.domain_records import (
+    domain_from_record,
+    domain_to_record,
+    space_from_record,
+    space_to_record,
+)
 
 from .file_examples import DOMAINS, elements, same_domain
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from funcspace.errors import InputError
-from funcspace.functions.fe_elements import element_names, finite_element
-from funcspace.functions.fe_quadrature import cell_rule
-from funcspace.functions.fe_tabulation import CellMap, inverse_and_determinant
+from funcspace.functions.elements.elements import element_names, finite_element
+from funcspace.functions.elements.quadrature import cell_rule
+from funcspace.functions.elements.tabulation import CellMap, inverse_and_determinant
 from funcspace.geometry.mesh import Mesh
 from funcspace.geometry.reference_cells import REFERENCE_CELLS
 

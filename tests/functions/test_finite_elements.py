@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from funcspace.errors import InputError, OutsideError
 from funcspace.functions.basis import MaskedMap
-from funcspace.functions.fe_elements import element_names
-from funcspace.functions.fe_tabulation import CellMap
-from funcspace.functions.finite_elements import FiniteElementBasis
+from funcspace.functions.elements.elements import element_names
+from funcspace.functions.elements.finite_elements import FiniteElementBasis
+from funcspace.functions.elements.tabulation import CellMap
 from funcspace.geometry.mesh import Mesh
 
 CELLS = ("interval", "triangle", "quadrilateral", "tetrahedron", "hexahedron")

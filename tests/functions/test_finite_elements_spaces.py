@@ -11,7 +11,7 @@ import torch
 
 from funcspace.errors import DomainError, InputError, OutsideError
 from funcspace.functions.basis import make_basis
-from funcspace.functions.fe_elements import element_names
+from funcspace.functions.elements.elements import element_names
 from funcspace.functions.function import Function
 from funcspace.functions.space import FunctionSpace
 from funcspace.geometry.grid import Grid

@@ -12,9 +12,10 @@ import scipy.sparse as sp
 import torch
 
 from funcspace.errors import InputError, SolverError
+from funcspace.functions.bases.fourier_line import SpectralMap
+from funcspace.functions.bases.product_basis import JoinedMap
 from funcspace.functions.basis import MaskedMap
-from funcspace.functions.fourier_line import SpectralMap
-from funcspace.functions.linear_map import (
+from funcspace.functions.maps.linear_map import (
     ComposedMap,
     IdentityMap,
     LinearMap,
@@ -23,8 +24,7 @@ from funcspace.functions.linear_map import (
     SumMap,
     ValuewiseMap,
 )
-from funcspace.functions.product_basis import JoinedMap
-from funcspace.functions.sparse_map import FunctionMap, KroneckerMap, RowProductMap, SolveMap, SparseMap
+from funcspace.functions.maps.sparse_map import FunctionMap, KroneckerMap, RowProductMap, SolveMap, SparseMap
 
 f64 = torch.float64
 
@@ -196,7 +196,7 @@ def test_kronecker_factors_beyond_the_dense_limit():
 
 def test_row_products_in_chunks(monkeypatch):
     whole = MAPS["rows"]
-    monkeypatch.setattr("funcspace.functions.sparse_map.CHUNK_ENTRIES", 60)
+    monkeypatch.setattr("funcspace.functions.maps.sparse_map.CHUNK_ENTRIES", 60)
     chunked = RowProductMap([dense_rows(7, 3), dense_rows(7, 4), dense_rows(7, 2)], (3, 4, 2), 7)
     x, y = sample(whole)
     assert torch.allclose(chunked(x), whole(x))

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import funcspace as fs
-from funcspace.functions.plot import plot_comparison, plot_history, plot_mesh
-from funcspace.functions.plot_mesh import legible_parts, scaled_jacobians
+from funcspace.functions.plots import plot_comparison, plot_history, plot_mesh
+from funcspace.functions.plots.plot_mesh import legible_parts, scaled_jacobians
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 import funcspace as fs
-from funcspace.functions.readers import file_kind, read_xarray
-from funcspace.functions.readers_arrays import from_matlab, from_npz
-from funcspace.functions.readers_gaot import from_gaot
-from funcspace.functions.readers_pdebench import from_pdebench
-from funcspace.functions.readers_well import from_well
+from funcspace.functions.files.readers import file_kind, read_xarray
+from funcspace.functions.files.readers_arrays import from_matlab, from_npz
+from funcspace.functions.files.readers_gaot import from_gaot
+from funcspace.functions.files.readers_pdebench import from_pdebench
+from funcspace.functions.files.readers_well import from_well
 
 from .file_examples import DOMAINS, random_function, same_domain, same_function
 
@@ -119,7 +119,7 @@ def test_the_well_step_by_step(well):
 
 def test_long_runs_are_read_in_pieces(well, monkeypatch):
     path, arrays = well
-    monkeypatch.setattr("funcspace.functions.field_rows.BLOCK", 2 * 6 * 4 * 4)
+    monkeypatch.setattr("funcspace.functions.files.field_rows.BLOCK", 2 * 6 * 4 * 4)
     data = both(from_well, path, inputs=["density", "speed", "mask"], outputs=["density"])
     np.testing.assert_array_equal(data.outputs["density_next"].values.reshape(3, 4, 6, 4), arrays["density"][:, 1:])
 

@@ -1,0 +1,1 @@
+"""Finite elements on meshes, through scikit-fem."""
