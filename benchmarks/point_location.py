@@ -29,7 +29,7 @@ import skfem
 import torch
 from scipy.spatial import cKDTree
 
-from funcspace.geometry.mesh import Mesh
+from funcspace.geometry.meshes.mesh import Mesh
 
 MESHES: dict[str, Callable[[], Mesh]] = {
     "triangles": lambda: Mesh.rectangle(1 / 224),

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
+from funcspace.atomic_write import atomic_file
 from funcspace.functions import Function, FunctionSpace, OperatorData
-from funcspace.functions.files.atomic_write import atomic_file
 from funcspace.geometry import Mesh
 from funcspace.optional import require
 from funcspace.training import Surrogate, fit, load

@@ -13,7 +13,17 @@ from funcspace.cli import main
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli")
     assert main(["data", "darcy", "-o", str(folder / "darcy.nc"), "-n", "10", "--resolution", "16", "--seed", "3"]) == 0
-    words = ["fit", str(folder / "darcy.nc"), "-o", str(folder / "model"), "--epochs", "2", "--set", "width=8", "--quiet"]
+    words = [
+        "fit",
+        str(folder / "darcy.nc"),
+        "-o",
+        str(folder / "model"),
+        "--epochs",
+        "2",
+        "--set",
+        "width=8",
+        "--quiet",
+    ]
     assert main(words) == 0
     return folder
 

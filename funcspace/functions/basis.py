@@ -167,7 +167,7 @@ def make_basis(domain: Any, element: str | Sequence[str] | None) -> Basis:
 def _build(domain: Any, element: str | None) -> Any:
     from funcspace.geometry.cloud import PointCloud
     from funcspace.geometry.grid import Grid
-    from funcspace.geometry.mesh import Mesh
+    from funcspace.geometry.meshes.mesh import Mesh
     from funcspace.geometry.product import ProductDomain
     from funcspace.geometry.times import Times
 

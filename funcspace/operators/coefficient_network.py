@@ -15,7 +15,7 @@ from funcspace.operators.coefficient_stencil import (
 )
 from funcspace.operators.grid_levels import GridHierarchy, GridLevel
 from funcspace.operators.grid_stencil import StencilConv
-from funcspace.operators.grid_transfer import Prolongation, Restriction, Transfer, prolong, restrict
+from funcspace.operators.grid_transfer import Prolongation, Restriction, Transfer
 from funcspace.operators.module_parts import parts
 from funcspace.operators.multigrid_cycle import Level, multigrid_cycle
 
@@ -70,9 +70,8 @@ class SolverLevel(nn.Module):
         mask: Tensor | None,
         coarse: tuple[GridLevel, Tensor] | None,
         revisit: bool,
-        extra: bool,
     ) -> Level:
-        """The maps of this level for given coefficients; with classical transfers where the level is an extra one."""
+        """The maps of this level for given coefficients."""
 
         def operator(u: Tensor) -> Tensor:
             return apply_stencil(u, coefficients, grid)
@@ -84,9 +83,7 @@ class SolverLevel(nn.Module):
             return u if mask is None else u * mask
 
         down, up = None, None
-        if coarse is not None and extra:
-            down, up = (lambda r: restrict(interior(r), grid)), (lambda e: prolong(e, grid))
-        elif coarse is not None and len(self.transfers):
+        if coarse is not None and len(self.transfers):
             restriction, prolongation = self.transfers
             down, up = (lambda r: restriction(interior(r), grid)), (lambda e: prolongation(e, grid))
         again = (lambda e: apply_stencil(e, coarse[1], coarse[0])) if revisit and coarse is not None else None
@@ -170,11 +167,19 @@ class CoefficientNetwork(nn.Module):
             for level in parts(levels, SolverLevel):
                 level.reset_parameters()
 
+    def _indices(self, hierarchy: GridHierarchy) -> list[int]:
+        """The finest grid has the finest weights, whatever its spacing; on finer ones, extra levels come below it.
+
+        All learned maps are free of the spacing, because residuals are divided by the diagonal.
+        """
+        second = min(1, len(self.channels) - 1)
+        return [0, *(max(index, second) for index in hierarchy.weights[1:])]
+
     def forward(
         self, x: Float[Tensor, "batch channel *shape"], hierarchy: GridHierarchy
     ) -> Float[Tensor, "batch out *shape"]:
         """Solve, approximately."""
-        grids, indices = hierarchy.levels, [0, *hierarchy.weights[1:]]
+        grids, indices = hierarchy.levels, self._indices(hierarchy)
         means = coefficient_means(x[:, :1], grids)
         masks = [hierarchy.mask(i, x) for i in range(len(grids))]
         fields = []
@@ -196,8 +201,7 @@ class CoefficientNetwork(nn.Module):
             weights, levels = parts(cycle, SolverLevel), []
             for i, (grid, index) in enumerate(zip(grids, indices, strict=True)):
                 coarse = (grids[i + 1], fields[i + 1]) if i + 1 < len(grids) else None
-                extra = coarse is not None and index == indices[i + 1]
-                level = weights[index].level(grid, fields[i], inverses[i], masks[i], coarse, self.cycle == "W", extra)
+                level = weights[index].level(grid, fields[i], inverses[i], masks[i], coarse, self.cycle == "W")
                 levels.append(level)
             rest = f if u is None else f - apply_stencil(u, fields[0], finest)
             e = multigrid_cycle(levels, rest if masks[0] is None else rest * masks[0])

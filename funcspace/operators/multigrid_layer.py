@@ -196,7 +196,7 @@ class MultigridLayer(nn.Module):
     def forward(
         self, f: Float[Tensor, "batch width *shape"], hierarchy: GridHierarchy
     ) -> Float[Tensor, "batch width *shape"]:
-        """Apply the operator on a hierarchy of grids; on one finer than the weights' own, the finest smoother on the rest."""
+        """Apply the operator on a hierarchy of grids, anchored at the level that the weights belong to."""
         first = parts(parts(self.cycles, nn.ModuleList)[0], LevelWeights)[0]
         detail = parts(first.smoothers, StencilConv)[0].pointwise
         return anchored(f, hierarchy, lambda x: self._cycled(x, hierarchy), detail, homogeneous=True)

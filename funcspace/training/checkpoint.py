@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from funcspace.atomic_write import atomic_file
 from funcspace.errors import CheckpointError
-from funcspace.functions.files.atomic_write import atomic_file
 
 __all__ = ["Progress", "load_checkpoint", "save_checkpoint"]
 

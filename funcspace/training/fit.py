@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from funcspace.atomic_write import atomic_file
 from funcspace.errors import InputError, SolverError
-from funcspace.functions.files.atomic_write import atomic_file
 from funcspace.training.algorithm import Algorithm, Task
 from funcspace.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from funcspace.training.model import model_config

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from funcspace.atomic_write import atomic_folder
 from funcspace.errors import CheckpointError
 from funcspace.functions import FunctionSpace
-from funcspace.functions.files.atomic_write import atomic_folder
 from funcspace.functions.files.domain_records import space_from_record, space_to_record
 from funcspace.functions.normalisers import Normaliser
 from funcspace.training.model import model_config

@@ -9,8 +9,8 @@ from funcspace.errors import InputError
 from funcspace.functions.elements.elements import element_names, finite_element
 from funcspace.functions.elements.quadrature import cell_rule
 from funcspace.functions.elements.tabulation import CellMap, inverse_and_determinant
-from funcspace.geometry.mesh import Mesh
-from funcspace.geometry.reference_cells import REFERENCE_CELLS
+from funcspace.geometry.meshes.mesh import Mesh
+from funcspace.geometry.meshes.reference_cells import REFERENCE_CELLS
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from funcspace.functions.basis import MaskedMap
 from funcspace.functions.elements.elements import element_names
 from funcspace.functions.elements.finite_elements import FiniteElementBasis
 from funcspace.functions.elements.tabulation import CellMap
-from funcspace.geometry.mesh import Mesh
+from funcspace.geometry.meshes.mesh import Mesh
 
 CELLS = ("interval", "triangle", "quadrilateral", "tetrahedron", "hexahedron")
 CASES = [(cell, element, curved) for curved in (False, True) for cell in CELLS for element in element_names(cell)]

@@ -15,7 +15,7 @@ from funcspace.functions.elements.elements import element_names
 from funcspace.functions.function import Function
 from funcspace.functions.space import FunctionSpace
 from funcspace.geometry.grid import Grid
-from funcspace.geometry.mesh import Mesh
+from funcspace.geometry.meshes.mesh import Mesh
 
 CELLS = ("interval", "triangle", "quadrilateral", "tetrahedron", "hexahedron")
 CASES = [(cell, element) for cell in CELLS for element in element_names(cell)]

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from funcspace.errors import DomainError, InputError
 from funcspace.geometry.domain import Domain
-from funcspace.geometry.mesh import Mesh
-from funcspace.geometry.mesh_node_orders import to_theirs
-from funcspace.geometry.reference_cells import REFERENCE_CELLS
+from funcspace.geometry.meshes.mesh import Mesh
+from funcspace.geometry.meshes.mesh_node_orders import to_theirs
+from funcspace.geometry.meshes.reference_cells import REFERENCE_CELLS
 
 SQUARE = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]
 MESHES = {

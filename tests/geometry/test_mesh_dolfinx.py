@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from funcspace.errors import DomainError, InputError
-from funcspace.geometry.mesh import Mesh
+from funcspace.geometry.meshes.mesh import Mesh
 
 pytestmark = pytest.mark.dolfinx
 pytest.importorskip("dolfinx")
@@ -67,7 +67,7 @@ def quadratic(cell: str, points: np.ndarray, nodes: list[int]) -> Any:
 
 @pytest.mark.parametrize("name", ["triangle", "quadrilateral", "tetrahedron", "hexahedron"])
 def test_quadratic_cells(name: str) -> None:
-    from funcspace.geometry.mesh_node_orders import _basix_nodes
+    from funcspace.geometry.meshes.mesh_node_orders import _basix_nodes
 
     points = _basix_nodes(name)
     bent = points + 0.05 * np.sin(3 * points[:, ::-1])

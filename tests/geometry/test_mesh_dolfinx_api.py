@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from funcspace.errors import InputError
-from funcspace.geometry.mesh import Mesh
+from funcspace.geometry.meshes.mesh import Mesh
 
 
 def adjacency(rows: np.ndarray) -> Any:

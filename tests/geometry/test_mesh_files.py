@@ -16,9 +16,9 @@ import pytest
 import torch
 
 from funcspace.errors import DomainError, FileError, FuncspaceError, InputError
-from funcspace.geometry import mesh_files
-from funcspace.geometry.mesh import Mesh
-from funcspace.geometry.mesh_files import read_mesh, write_mesh
+from funcspace.geometry.meshes import mesh_files
+from funcspace.geometry.meshes.mesh import Mesh
+from funcspace.geometry.meshes.mesh_files import read_mesh, write_mesh
 
 MESHES = {
     "interval": lambda: Mesh.interval(0.25),
@@ -280,7 +280,7 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 from funcspace.errors import FileError
-from funcspace.geometry.mesh import Mesh
+from funcspace.geometry.meshes.mesh import Mesh
 mesh = Mesh.rectangle(0.02)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 import meshio, numba

@@ -10,8 +10,8 @@ import torch
 
 from funcspace.errors import DomainError, InputError
 from funcspace.geometry import signed_distance as sd
-from funcspace.geometry.mesh import Mesh
-from funcspace.geometry.mesh_fill import fill_loops
+from funcspace.geometry.meshes.mesh import Mesh
+from funcspace.geometry.meshes.mesh_fill import fill_loops
 
 SIZES = (0.25, 0.11, 0.05)
 ROUND: dict[str, Callable[[float], Mesh]] = {

@@ -7,7 +7,7 @@ import pytest
 import skfem
 
 from funcspace.errors import DomainError, InputError
-from funcspace.geometry.mesh import Mesh
+from funcspace.geometry.meshes.mesh import Mesh
 
 MESHES = {
     "interval": lambda: Mesh.interval(0.25),

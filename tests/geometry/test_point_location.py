@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from funcspace.errors import InputError, OutsideError
-from funcspace.geometry.mesh import Mesh
+from funcspace.geometry.meshes.mesh import Mesh
 
 BOXES = {
     "interval": lambda: Mesh.interval(0.2),

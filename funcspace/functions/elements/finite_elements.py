@@ -24,7 +24,7 @@ from funcspace.geometry.domain import as_points
 from funcspace.optional import require
 
 if TYPE_CHECKING:
-    from funcspace.geometry.mesh import Mesh
+    from funcspace.geometry.meshes.mesh import Mesh
 
 __all__ = ["FiniteElementBasis"]
 
@@ -63,7 +63,7 @@ class FiniteElementBasis:
 
     Examples
     --------
-    >>> from funcspace.geometry.mesh import Mesh
+    >>> from funcspace.geometry.meshes.mesh import Mesh
     >>> basis = FiniteElementBasis(Mesh.rectangle(0.5), "P2")
     >>> basis.name, basis.dof_shape, round(float(basis.mass().matrix.sum()), 12)
     ('P2', (25,), 1.0)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from funcspace.functions.elements.tabulation import CellMap
 
 if TYPE_CHECKING:
-    from funcspace.geometry.mesh import Mesh
+    from funcspace.geometry.meshes.mesh import Mesh
 
 __all__ = ["parent_points", "same_cells"]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from funcspace.functions.maps.linear_map import LinearMap
-from funcspace.geometry.reference_cells import REFERENCE_CELLS, gauss_quadrature
+from funcspace.geometry.meshes.reference_cells import REFERENCE_CELLS, gauss_quadrature
 from funcspace.optional import require
 
 __all__ = ["DeferredMap", "cell_rule"]

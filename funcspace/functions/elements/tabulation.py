@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from funcspace.functions.elements.elements import FiniteElement
 
 if TYPE_CHECKING:
-    from funcspace.geometry.mesh import Mesh
+    from funcspace.geometry.meshes.mesh import Mesh
 
 __all__ = ["CellMap", "Tabulation", "inverse_and_determinant"]
 

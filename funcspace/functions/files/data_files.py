@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from funcspace.atomic_write import atomic_file, atomic_folder
 from funcspace.errors import FileError, InputError
-from funcspace.functions.files.atomic_write import atomic_file, atomic_folder
 from funcspace.functions.files.chunks import free_memory
 from funcspace.functions.files.data_schema import (
     CONVENTIONS,

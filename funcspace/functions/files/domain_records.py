@@ -163,8 +163,8 @@ def _mesh_to_record(mesh: Any) -> tuple[Record, Arrays]:
 
 
 def _mesh_from_record(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Any:
-    from funcspace.geometry.mesh import Mesh
-    from funcspace.geometry.reference_cells import reference_cell
+    from funcspace.geometry.meshes.mesh import Mesh
+    from funcspace.geometry.meshes.reference_cells import reference_cell
 
     nodes = np.ascontiguousarray(arrays["nodes"], dtype=np.float64)
     cells = np.ascontiguousarray(arrays["cells"], dtype=np.int64)

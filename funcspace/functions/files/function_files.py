@@ -46,7 +46,7 @@ def function_to_file(function: Function, path: Any) -> None:
         raise InputError(
             f"{function.name!r} is complex, which mesh files cannot hold; write its real and imaginary parts"
         )
-    from funcspace.geometry.mesh_files import write_mesh
+    from funcspace.geometry.meshes.mesh_files import write_mesh
 
     mesh, values, on_points = _viewable(function)
     names = {function.name: values} if not function.batch_shape else {
@@ -113,7 +113,7 @@ def function_from_file(path: Any, name: str | None = None) -> Function:
         raise FileError(f"there is no file {target}")
     if target.suffix in EXACT:
         return _read_exactly(target, name)
-    from funcspace.geometry.mesh_files import read_mesh
+    from funcspace.geometry.meshes.mesh_files import read_mesh
 
     mesh, on_points, on_cells = read_mesh(target)
     known = [*on_points, *(key for key in on_cells if key not in on_points)]

@@ -34,7 +34,7 @@ class MeshLocation:
         InputError
             When coordinates or connectivity are missing, or faces have differing numbers of corners.
         """
-        from funcspace.geometry.mesh import Mesh
+        from funcspace.geometry.meshes.mesh import Mesh
 
         attrs = self.dataset[self.topology].attrs
         try:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from funcspace.functions.maps.linear_map import valuewise
 from funcspace.functions.plots.plot_quantity import Quantity
 from funcspace.functions.space import FunctionSpace
-from funcspace.geometry.reference_cells import REFERENCE_CELLS
+from funcspace.geometry.meshes.reference_cells import REFERENCE_CELLS
 
 __all__ = [
     "cell_outlines",

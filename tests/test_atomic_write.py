@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import funcspace as fs
-from funcspace.functions.files import atomic_write
-from funcspace.functions.files.atomic_write import atomic_file, atomic_folder
+from funcspace import atomic_write
+from funcspace.atomic_write import atomic_file, atomic_folder
 
 
 def names(folder: Path) -> list[str]:

@@ -103,7 +103,7 @@ def _checked(path: str | os.PathLike[str]) -> Path:
 
 
 def _temporary_name(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    return target.with_name(f".{secrets.token_hex(4)}-{target.name}")  # keeps the extension, which some writers read
 
 
 def _sync(path: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from funcspace.errors import DomainError, InputError
-from funcspace.geometry.reference_cells import FloatArray, IntArray
+from funcspace.geometry.meshes.reference_cells import FloatArray, IntArray
 
 __all__ = ["as_array_function", "boundary_loops", "equally_spaced", "onto_boundary"]
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from funcspace.errors import DomainError, InputError
-from funcspace.geometry.mesh_node_orders import from_theirs
-from funcspace.geometry.reference_cells import REFERENCE_CELLS, IntArray
+from funcspace.geometry.meshes.mesh_node_orders import from_theirs
+from funcspace.geometry.meshes.reference_cells import REFERENCE_CELLS, IntArray
 
 if TYPE_CHECKING:
-    from funcspace.geometry.mesh import Mesh
+    from funcspace.geometry.meshes.mesh import Mesh
 
 __all__ = ["from_dolfinx"]
 
@@ -26,7 +26,7 @@ def from_dolfinx(source: Any, facet_tags: Any = None, names: Mapping[str, int] |
     facet_tags : dolfinx.mesh.MeshTags of facets.
     names : name of each tag; tags without one are called tag_1, tag_2, ...
     """
-    from funcspace.geometry.mesh import Mesh
+    from funcspace.geometry.meshes.mesh import Mesh
 
     if not (hasattr(source, "topology") and hasattr(source, "geometry")):
         raise InputError(f"expected a dolfinx.mesh.Mesh; got {type(source).__name__}")

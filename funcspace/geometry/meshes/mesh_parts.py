@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from funcspace.errors import InputError
-from funcspace.geometry.reference_cells import FloatArray, IntArray
+from funcspace.geometry.meshes.reference_cells import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from funcspace.geometry.mesh_topology import Topology
+    from funcspace.geometry.meshes.mesh_topology import Topology
 
 __all__ = ["facets_by_points", "renumbered", "resolve_parts"]
 

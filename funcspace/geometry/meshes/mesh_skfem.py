@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from funcspace.errors import DomainError, InputError
-from funcspace.geometry.reference_cells import REFERENCE_CELLS
+from funcspace.geometry.meshes.reference_cells import REFERENCE_CELLS
 from funcspace.optional import require
 
 if TYPE_CHECKING:
-    from funcspace.geometry.mesh import Mesh
+    from funcspace.geometry.meshes.mesh import Mesh
 
 __all__ = ["from_skfem", "to_skfem"]
 
@@ -59,7 +59,7 @@ def _curved_line() -> Any:
 
 def from_skfem(source: Any, *, units: Mapping[str, str] | None = None, allow_dangling: bool = False) -> Mesh:
     """Our mesh from scikit-fem's: same points, cells (in their own corner order), facets and named boundaries."""
-    from funcspace.geometry.mesh import Mesh
+    from funcspace.geometry.meshes.mesh import Mesh
 
     if not hasattr(source, "doflocs") or not hasattr(source, "t"):
         raise InputError(f"expected a scikit-fem mesh; got {type(source).__name__}")

@@ -11,8 +11,8 @@ from typing import Any, TextIO
 import numpy as np
 
 from funcspace.errors import FileError
-from funcspace.geometry.mesh_node_orders import from_theirs, to_theirs
-from funcspace.geometry.reference_cells import REFERENCE_CELLS, FloatArray, IntArray
+from funcspace.geometry.meshes.mesh_node_orders import from_theirs, to_theirs
+from funcspace.geometry.meshes.reference_cells import REFERENCE_CELLS, FloatArray, IntArray
 from funcspace.optional import require
 
 __all__ = ["GmshBlock", "read_gmsh", "write_gmsh"]

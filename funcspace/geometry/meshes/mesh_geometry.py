@@ -14,8 +14,8 @@ from torch import Tensor
 
 from funcspace.errors import InputError
 from funcspace.geometry.domain import as_points
-from funcspace.geometry.mesh_topology import Topology
-from funcspace.geometry.reference_cells import FloatArray, IntArray, ReferenceCell
+from funcspace.geometry.meshes.mesh_topology import Topology
+from funcspace.geometry.meshes.reference_cells import FloatArray, IntArray, ReferenceCell
 
 __all__ = ["MeshGeometry"]
 

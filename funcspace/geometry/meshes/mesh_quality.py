@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from funcspace.geometry.mesh_checks import corner_determinants
-from funcspace.geometry.reference_cells import FloatArray, ReferenceCell
+from funcspace.geometry.meshes.mesh_checks import corner_determinants
+from funcspace.geometry.meshes.reference_cells import FloatArray, ReferenceCell
 
 if TYPE_CHECKING:
-    from funcspace.geometry.mesh import Mesh
+    from funcspace.geometry.meshes.mesh import Mesh
 
 __all__ = ["MeshQuality"]
 
@@ -61,7 +61,7 @@ class MeshQuality:
         """Measure a mesh."""
         from scipy.spatial import cKDTree
 
-        from funcspace.geometry.mesh_topology import unique_entities
+        from funcspace.geometry.meshes.mesh_topology import unique_entities
 
         reference, points, cells = mesh.reference, mesh.points.numpy(), mesh.cells.numpy()
         corners = points[cells]

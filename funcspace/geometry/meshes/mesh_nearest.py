@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from funcspace.geometry.mesh_kernels import MAX_DEPTH, compiled, evaluate, invert
+from funcspace.geometry.meshes.mesh_kernels import MAX_DEPTH, compiled, evaluate, invert
 
 __all__ = ["nearest_many"]
 

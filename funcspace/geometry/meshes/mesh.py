@@ -10,17 +10,17 @@ import numpy as np
 from torch import Tensor
 
 from funcspace.errors import InputError
-from funcspace.geometry import mesh_checks
 from funcspace.geometry.domain import content_fingerprint
-from funcspace.geometry.mesh_exchange import MeshExchange
-from funcspace.geometry.mesh_generators import MeshGenerators
-from funcspace.geometry.mesh_geometry import MeshGeometry
-from funcspace.geometry.mesh_parts import renumbered, resolve_parts
-from funcspace.geometry.reference_cells import FloatArray, IntArray, ReferenceCell, reference_cell
+from funcspace.geometry.meshes import mesh_checks
+from funcspace.geometry.meshes.mesh_exchange import MeshExchange
+from funcspace.geometry.meshes.mesh_generators import MeshGenerators
+from funcspace.geometry.meshes.mesh_geometry import MeshGeometry
+from funcspace.geometry.meshes.mesh_parts import renumbered, resolve_parts
+from funcspace.geometry.meshes.reference_cells import FloatArray, IntArray, ReferenceCell, reference_cell
 
 if TYPE_CHECKING:
-    from funcspace.geometry.mesh_quality import MeshQuality
-    from funcspace.geometry.point_location import Location, PointLocator
+    from funcspace.geometry.meshes.mesh_quality import MeshQuality
+    from funcspace.geometry.meshes.point_location import Location, PointLocator
 
 __all__ = ["Mesh"]
 
@@ -172,7 +172,7 @@ class Mesh(MeshGeometry, MeshGenerators, MeshExchange):
         return {**state, "_reference": self._reference.name}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        from funcspace.geometry.reference_cells import REFERENCE_CELLS
+        from funcspace.geometry.meshes.reference_cells import REFERENCE_CELLS
 
         self.__dict__.update({**state, "_reference": REFERENCE_CELLS[state["_reference"]]})
 
@@ -208,7 +208,7 @@ class Mesh(MeshGeometry, MeshGenerators, MeshExchange):
         )
 
     def _repr_html_(self) -> str:
-        from funcspace.geometry.mesh_html import mesh_html
+        from funcspace.geometry.meshes.mesh_html import mesh_html
 
         return mesh_html(self)
 
@@ -241,7 +241,7 @@ class Mesh(MeshGeometry, MeshGenerators, MeshExchange):
     @cached_property
     def locator(self) -> PointLocator:
         """The search tree over the cells, built once."""
-        from funcspace.geometry.point_location import PointLocator
+        from funcspace.geometry.meshes.point_location import PointLocator
 
         return PointLocator.of(self)
 
@@ -268,7 +268,7 @@ class Mesh(MeshGeometry, MeshGenerators, MeshExchange):
         >>> Mesh.interval(0.5).refined().points.ravel().tolist()
         [0.0, 0.5, 1.0, 0.25, 0.75]
         """
-        from funcspace.geometry.mesh_refinement import refined
+        from funcspace.geometry.meshes.mesh_refinement import refined
 
         if times < 0:
             raise InputError(f"times must be 0 or more; got {times}")
@@ -287,12 +287,12 @@ class Mesh(MeshGeometry, MeshGenerators, MeshExchange):
         >>> abs(float(disc.measure.sum()) - torch.pi) < 2e-3
         True
         """
-        from funcspace.geometry.mesh_refinement import curved
+        from funcspace.geometry.meshes.mesh_refinement import curved
 
         return curved(self, mapping, part)
 
     def quality(self) -> MeshQuality:
         """Angles, aspect ratios, sizes and counts, with a readable repr."""
-        from funcspace.geometry.mesh_quality import MeshQuality
+        from funcspace.geometry.meshes.mesh_quality import MeshQuality
 
         return MeshQuality.of(self)

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from funcspace.errors import InputError, OutsideError
 from funcspace.geometry.domain import as_points
-from funcspace.geometry.mesh_tree import Tree, build_tree
-from funcspace.geometry.reference_cells import FloatArray, IntArray, ReferenceCell
+from funcspace.geometry.meshes.mesh_tree import Tree, build_tree
+from funcspace.geometry.meshes.reference_cells import FloatArray, IntArray, ReferenceCell
 
 if TYPE_CHECKING:
-    from funcspace.geometry.mesh import Mesh
+    from funcspace.geometry.meshes.mesh import Mesh
 
 __all__ = ["Location", "PointLocator"]
 
@@ -57,7 +57,7 @@ class Location:
 @lru_cache(maxsize=1)
 def _kernels() -> tuple[ModuleType, ModuleType]:
     """The compiled parts: numba is imported when points are located for the first time."""
-    from funcspace.geometry import mesh_kernels, mesh_nearest
+    from funcspace.geometry.meshes import mesh_kernels, mesh_nearest
 
     return mesh_kernels, mesh_nearest
 
@@ -136,7 +136,7 @@ class PointLocator:
 
         Examples
         --------
-        >>> from funcspace.geometry.mesh import Mesh
+        >>> from funcspace.geometry.meshes.mesh import Mesh
         >>> location = Mesh.interval(0.25).locate([0.1, 0.5, 1.0])
         >>> location.cells.tolist(), [round(x, 12) for x in location.reference.ravel().tolist()]
         ([0, 1, 3], [0.4, 1.0, 1.0])
@@ -264,7 +264,7 @@ def _in_threads(search: Callable[[slice], None], count: int) -> None:
 @lru_cache(maxsize=8)
 def _bezier(name: str) -> FloatArray:
     """From the nodes of a quadratic cell to its Bernstein-Bezier control points."""
-    from funcspace.geometry.reference_cells import REFERENCE_CELLS
+    from funcspace.geometry.meshes.reference_cells import REFERENCE_CELLS
 
     reference = REFERENCE_CELLS[name]
     x = reference.nodes

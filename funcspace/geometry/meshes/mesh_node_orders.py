@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from funcspace.geometry.reference_cells import REFERENCE_CELLS, FloatArray
+from funcspace.geometry.meshes.reference_cells import REFERENCE_CELLS, FloatArray
 
 __all__ = ["from_theirs", "to_theirs"]
 

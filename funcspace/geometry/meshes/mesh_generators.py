@@ -10,10 +10,10 @@ from torch import Tensor
 
 from funcspace.errors import InputError
 from funcspace.geometry.domain import as_points
-from funcspace.geometry.reference_cells import FloatArray, IntArray
+from funcspace.geometry.meshes.reference_cells import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from funcspace.geometry.mesh import Mesh
+    from funcspace.geometry.meshes.mesh import Mesh
 
 __all__ = ["MeshGenerators"]
 
@@ -27,7 +27,7 @@ class MeshGenerators:
     def interval(cls, h: float, *, start: float = 0.0, stop: float = 1.0) -> Mesh:
         """Equal intervals on [start, stop]; parts left, right.
 
-        >>> from funcspace.geometry.mesh import Mesh
+        >>> from funcspace.geometry.meshes.mesh import Mesh
         >>> Mesh.interval(0.25)
         Mesh(interval, 4 cells, 5 points, h=0.25, boundary: left, right)
         """
@@ -47,7 +47,7 @@ class MeshGenerators:
 
         Parts left, right (x low, x high), bottom, top (y low, y high).
 
-        >>> from funcspace.geometry.mesh import Mesh
+        >>> from funcspace.geometry.meshes.mesh import Mesh
         >>> Mesh.rectangle(0.1)
         Mesh(triangle, 200 cells, 121 points, h=0.141, boundary: left, right, bottom, top)
         """
@@ -68,7 +68,7 @@ class MeshGenerators:
 
         Parts left, right (x), bottom, top (y), front, back (z low, z high).
 
-        >>> from funcspace.geometry.mesh import Mesh
+        >>> from funcspace.geometry.meshes.mesh import Mesh
         >>> Mesh.box(0.5, cells="hexahedron")
         Mesh(hexahedron, 8 cells, 27 points, h=0.5, boundary: left, right, bottom, top, front, back)
         """
@@ -84,7 +84,7 @@ class MeshGenerators:
         axis = np.linspace(-1.0, 1.0, 2 * count + 1)
         square = tensor_mesh([axis, axis], cells)
         centre = square.points.numpy()[square.cells.numpy()].mean(axis=1)
-        from funcspace.geometry.mesh import Mesh
+        from funcspace.geometry.meshes.mesh import Mesh
 
         mesh = Mesh(square.points, square.cells[(centre[:, 0] < 0) | (centre[:, 1] > 0)], drop_unused=True)
         return mesh.with_boundaries(
@@ -101,11 +101,11 @@ class MeshGenerators:
     def disc(cls, h: float, radius: float = 1.0, *, center: Sequence[float] = (0.0, 0.0), curved: bool = False) -> Mesh:
         """A disc: rings of 6, 12, 18, ... points around the centre. With `curved=True` its boundary is quadratic.
 
-        >>> from funcspace.geometry.mesh import Mesh
+        >>> from funcspace.geometry.meshes.mesh import Mesh
         >>> Mesh.disc(0.1)
         Mesh(triangle, 726 cells, 397 points, h=0.128, boundary: 66 facets)
         """
-        from funcspace.geometry.mesh_discs import disc
+        from funcspace.geometry.meshes.mesh_discs import disc
 
         return disc(positive("h", h), positive("radius", radius), center, curved)
 
@@ -120,7 +120,7 @@ class MeshGenerators:
         curved: bool = False,
     ) -> Mesh:
         """The ring between two circles; parts inner, outer. With `curved=True` its boundary is quadratic."""
-        from funcspace.geometry.mesh_discs import annulus
+        from funcspace.geometry.meshes.mesh_discs import annulus
 
         return annulus(positive("h", h), positive("inner", inner), positive("outer", outer), center, curved)
 
@@ -146,7 +146,7 @@ class MeshGenerators:
         -----
         Parts left, right, bottom, top, holes (all of them), hole_0, hole_1, ...
         """
-        from funcspace.geometry.mesh_discs import perforated_plate
+        from funcspace.geometry.meshes.mesh_discs import perforated_plate
 
         w, t = positive("width", width), positive("height", height)
         chosen = [(w / 2, t / 2, min(w, t) / 5)] if holes is None else holes
@@ -181,14 +181,14 @@ class MeshGenerators:
         --------
         >>> import torch
         >>> from funcspace.geometry import signed_distance as sd
-        >>> from funcspace.geometry.mesh import Mesh
+        >>> from funcspace.geometry.meshes.mesh import Mesh
         >>> moon = sd.difference(sd.ball((0.0, 0.0), 1.0), sd.box((0.0, 0.0), (2.0, 2.0)))
         >>> mesh = Mesh.from_signed_distance(moon, 0.1, [(-1.0, -1.0), (1.0, 1.0)])
         >>> abs(float(mesh.measure.sum()) - 0.75 * torch.pi) < 0.01
         True
         """
-        from funcspace.geometry.mesh_contours import as_array_function, boundary_loops
-        from funcspace.geometry.mesh_fill import fill_loops
+        from funcspace.geometry.meshes.mesh_contours import as_array_function, boundary_loops
+        from funcspace.geometry.meshes.mesh_fill import fill_loops
 
         box = as_points(bounds, 2, name="bounds").numpy()
         if box.shape != (2, 2) or not (box[0] < box[1]).all():
@@ -231,7 +231,7 @@ def _box(h: float, extents: Sequence[tuple[float, float]], cells: str) -> Mesh:
 
 def tensor_mesh(axes: Sequence[FloatArray], cells: str) -> Mesh:
     """The product of axes (each increasing), with its sides as named parts; the first axis varies fastest."""
-    from funcspace.geometry.mesh import Mesh
+    from funcspace.geometry.meshes.mesh import Mesh
 
     dim, counts = len(axes), [len(axis) for axis in axes]
     makers = {
@@ -273,7 +273,7 @@ def _triangles(index: IntArray) -> IntArray:
 
 
 def _hexahedra(index: IntArray) -> IntArray:
-    from funcspace.geometry.reference_cells import REFERENCE_CELLS
+    from funcspace.geometry.meshes.reference_cells import REFERENCE_CELLS
 
     corners = REFERENCE_CELLS["hexahedron"].corners.astype(int).tolist()
     return np.stack([_lattice_corner(index, o) for o in corners], axis=1)

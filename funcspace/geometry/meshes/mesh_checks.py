@@ -8,9 +8,9 @@ import numpy as np
 from torch import Tensor
 
 from funcspace.errors import DomainError, InputError
-from funcspace.geometry.mesh_node_orders import from_theirs
-from funcspace.geometry.mesh_topology import Topology, quadratic_numbering
-from funcspace.geometry.reference_cells import FloatArray, IntArray, ReferenceCell
+from funcspace.geometry.meshes.mesh_node_orders import from_theirs
+from funcspace.geometry.meshes.mesh_topology import Topology, quadratic_numbering
+from funcspace.geometry.meshes.reference_cells import FloatArray, IntArray, ReferenceCell
 
 __all__ = [
     "as_cells",
@@ -132,7 +132,7 @@ def check_shapes(
 ) -> IntArray:
     """Refuse cells of no volume and inverted cells; returns the sign of each cell, +1 or -1 (corners run clockwise).
 
-    See `funcspace.geometry.mesh.Mesh` for what counts as inverted.
+    See `funcspace.geometry.meshes.mesh.Mesh` for what counts as inverted.
     """
     determinants, rounding = corner_determinants(nodes, cell_nodes, reference, degree)
     low, high = determinants.min(axis=1), determinants.max(axis=1)

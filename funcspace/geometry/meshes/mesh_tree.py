@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from funcspace.geometry.reference_cells import FloatArray, IntArray
+from funcspace.geometry.meshes.reference_cells import FloatArray, IntArray
 
 __all__ = ["Tree", "build_tree"]
 

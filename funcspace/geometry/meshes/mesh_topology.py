@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from funcspace.geometry.reference_cells import IntArray, ReferenceCell
+from funcspace.geometry.meshes.reference_cells import IntArray, ReferenceCell
 
 __all__ = ["Topology", "quadratic_numbering", "unique_entities"]
 

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from funcspace.errors import InputError
 from funcspace.geometry.domain import as_points
-from funcspace.geometry.mesh_checks import check_shapes
-from funcspace.geometry.mesh_topology import quadratic_numbering
-from funcspace.geometry.reference_cells import REFERENCE_CELLS, FloatArray, IntArray, ReferenceCell
+from funcspace.geometry.meshes.mesh_checks import check_shapes
+from funcspace.geometry.meshes.mesh_topology import quadratic_numbering
+from funcspace.geometry.meshes.reference_cells import REFERENCE_CELLS, FloatArray, IntArray, ReferenceCell
 
 if TYPE_CHECKING:
-    from funcspace.geometry.mesh import Mesh
+    from funcspace.geometry.meshes.mesh import Mesh
 
 __all__ = ["curved", "quadratic_nodes", "refined"]
 

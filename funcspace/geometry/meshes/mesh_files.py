@@ -6,7 +6,6 @@ import contextlib
 import io
 import logging
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,17 +13,18 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 
+from funcspace.atomic_write import atomic_file
 from funcspace.errors import DomainError, FileError, FuncspaceError, InputError
-from funcspace.geometry.mesh_checks import split_nodes
-from funcspace.geometry.mesh_gmsh import GmshBlock, read_gmsh, write_gmsh
-from funcspace.geometry.mesh_node_orders import from_theirs, to_theirs
-from funcspace.geometry.reference_cells import REFERENCE_CELLS, FloatArray, IntArray, ReferenceCell
+from funcspace.geometry.meshes.mesh_checks import split_nodes
+from funcspace.geometry.meshes.mesh_gmsh import GmshBlock, read_gmsh, write_gmsh
+from funcspace.geometry.meshes.mesh_node_orders import from_theirs, to_theirs
+from funcspace.geometry.meshes.reference_cells import REFERENCE_CELLS, FloatArray, IntArray, ReferenceCell
 from funcspace.optional import require
 
 if TYPE_CHECKING:
-    from funcspace.geometry.mesh import Mesh
+    from funcspace.geometry.meshes.mesh import Mesh
 
-__all__ = ["read_mesh", "replace_file", "write_mesh"]
+__all__ = ["read_mesh", "write_mesh"]
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def read_mesh(path: str | os.PathLike[str]) -> tuple[Mesh, dict[str, FloatArray]
     DomainError
         The file holds a broken mesh.
     """
-    from funcspace.geometry.mesh import Mesh
+    from funcspace.geometry.meshes.mesh import Mesh
 
     source, path = _parse(Path(path)), Path(path)
     reference, degree, blocks = _main_cells(source, path)
@@ -116,7 +116,7 @@ def write_mesh(
     points = np.hstack([mesh.nodes.numpy(), np.zeros((mesh.nodes.shape[0], 3 - mesh.dim))])
     if kind == ".msh":
         cells, names = _gmsh_groups(mesh, parts)
-        replace_file(path, lambda temporary: write_gmsh(temporary, points, cells, names, data, per_cell))
+        _write_whole(path, lambda temporary: write_gmsh(temporary, points, cells, names, data, per_cell))
         return
     if kind in (".vtu", ".vtk", ".xdmf", ".xmf"):
         per_cell.update({PART + quote(part): _facet_bits(mesh, facets) for part, facets in parts.items()})
@@ -126,36 +126,18 @@ def write_mesh(
     rows = mesh.cell_nodes.numpy()[:, to_theirs(mesh.cell_type, mesh.degree, "vtk")]
     content = meshio.Mesh(points, [(cell_type, rows)], point_data=data, cell_data={k: [v] for k, v in per_cell.items()})
     options = {"data_format": "XML"} if kind in (".xdmf", ".xmf") else {}  # all in one file
-    replace_file(path, lambda temporary: _quietly(lambda: meshio.write(temporary, content, **options)))
+    _write_whole(path, lambda temporary: _quietly(lambda: meshio.write(temporary, content, **options)))
 
 
-def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a temporary file in the same folder, flush it to the disk, and move it to `path`.
-
-    On any failure the temporary file is removed, `path` stays as it was, and a FileError tells why.
-    """
-    if not path.parent.is_dir():
-        raise FileError(f"{path}: the folder {path.parent} does not exist")
-    temporary = path.with_name(f".{secrets.token_hex(6)}-{path.name}")
+def _write_whole(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` fill a temporary file that then takes the name `path`; on any failure a FileError tells why."""
     try:
-        write(temporary)
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with atomic_file(path) as temporary:
+            write(temporary)
     except FuncspaceError:
         raise
     except Exception as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise FileError(f"{path}: cannot be written: {reason}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # some systems cannot flush a folder
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        raise FileError(f"cannot write {path}: {error}") from error
 
 
 def _meshio() -> Any:

@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 
 from funcspace.errors import InputError
-from funcspace.geometry.mesh_fill import fill_loops
-from funcspace.geometry.reference_cells import FloatArray
+from funcspace.geometry.meshes.mesh_fill import fill_loops
+from funcspace.geometry.meshes.reference_cells import FloatArray
 
 if TYPE_CHECKING:
-    from funcspace.geometry.mesh import Mesh
+    from funcspace.geometry.meshes.mesh import Mesh
 
 __all__ = ["annulus", "disc", "perforated_plate"]
 
 
 def disc(h: float, radius: float, center: Sequence[float], curved: bool) -> Mesh:
     """Rings k = 1, 2, ... of 6 k points each; six sectors of triangles between neighbouring rings."""
-    from funcspace.geometry.mesh import Mesh
+    from funcspace.geometry.meshes.mesh import Mesh
 
     middle = _centre(center)
     rings = max(1, int(np.rint(1.1 * radius / h)))  # the mean edge is 1.1 times the distance of the rings

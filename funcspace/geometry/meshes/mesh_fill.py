@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from funcspace.errors import DomainError
-from funcspace.geometry.reference_cells import FloatArray, IntArray
+from funcspace.geometry.meshes.reference_cells import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from funcspace.geometry.mesh import Mesh
+    from funcspace.geometry.meshes.mesh import Mesh
 
 __all__ = ["fill_loops"]
 
@@ -37,7 +37,7 @@ def fill_loops(
     distance : signed distance on points (n, 2), negative inside.
     fixed : interior points that must be vertices.
     """
-    from funcspace.geometry.mesh import Mesh
+    from funcspace.geometry.meshes.mesh import Mesh
 
     rim = np.vstack(loops)
     inner = np.zeros((0, 2)) if fixed is None else fixed
