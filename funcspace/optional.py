@@ -16,7 +16,7 @@ def require(module: str, *, feature: str, install: str) -> ModuleType:
     Raises
     ------
     MissingDependencyError
-        When the package that holds `module` is not installed. An error inside an installed package is passed on as it is.
+        When the package that holds `module` is not installed. Errors inside an installed package are passed on.
     """
     try:
         return import_module(module)

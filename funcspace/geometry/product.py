@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from funcspace.errors import DomainError, InputError
+from funcspace.geometry.cached_property import cached_property
 from funcspace.geometry.domain import content_fingerprint
 from funcspace.geometry.times import Times
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from funcspace.errors import DomainError, InputError
+from funcspace.geometry.cached_property import cached_property
 from funcspace.geometry.domain import content_fingerprint
 from funcspace.geometry.grid_axis import is_equispaced
 

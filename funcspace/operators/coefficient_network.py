@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -15,13 +17,33 @@ from funcspace.operators.coefficient_stencil import (
 )
 from funcspace.operators.grid_levels import GridHierarchy, GridLevel
 from funcspace.operators.grid_stencil import StencilConv
-from funcspace.operators.grid_transfer import Prolongation, Restriction, Transfer
+from funcspace.operators.grid_transfer import Prolongation, Restriction, Transfer, prolong, restrict
 from funcspace.operators.module_parts import parts
 from funcspace.operators.multigrid_cycle import Level, multigrid_cycle
 
 __all__ = ["CoefficientNetwork"]
 
 DAMPING = 0.9
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Per level: stencil coefficients and inverse diagonals from the coefficient field, and the Dirichlet mask."""
+
+    grids: list[GridLevel]
+    indices: list[int]
+    coefficients: list[Tensor]
+    inverses: list[Tensor]
+    masks: list[Tensor | None]
+
+    @property
+    def extra(self) -> bool:
+        """Whether the first level is finer than the one that the finest weights were made for."""
+        return len(self.indices) > 1 and self.indices[0] == self.indices[1]
+
+    def below(self) -> Fields:
+        """The same without the first level."""
+        return Fields(self.grids[1:], self.indices[1:], self.coefficients[1:], self.inverses[1:], self.masks[1:])
 
 
 class SolverLevel(nn.Module):
@@ -62,16 +84,10 @@ class SolverLevel(nn.Module):
                     weight = transfer.weight
                     weight.copy_(transfer.stencil().to(weight).expand_as(weight) / transfer.in_channels)
 
-    def level(
-        self,
-        grid: GridLevel,
-        coefficients: Tensor,
-        inverse: Tensor,
-        mask: Tensor | None,
-        coarse: tuple[GridLevel, Tensor] | None,
-        revisit: bool,
-    ) -> Level:
-        """The maps of this level for given coefficients."""
+    def level(self, hold: Fields, i: int, revisit: bool) -> Level:
+        """The maps of this level for given coefficients; with classical transfers where the level is an extra one."""
+        grid, coefficients, inverse, mask = hold.grids[i], hold.coefficients[i], hold.inverses[i], hold.masks[i]
+        coarsest = i + 1 == len(hold.grids)
 
         def operator(u: Tensor) -> Tensor:
             return apply_stencil(u, coefficients, grid)
@@ -83,10 +99,14 @@ class SolverLevel(nn.Module):
             return u if mask is None else u * mask
 
         down, up = None, None
-        if coarse is not None and len(self.transfers):
+        if not coarsest and hold.indices[i] == hold.indices[i + 1]:
+            down, up = (lambda r: restrict(interior(r), grid)), (lambda e: prolong(e, grid))
+        elif not coarsest and len(self.transfers):
             restriction, prolongation = self.transfers
             down, up = (lambda r: restriction(interior(r), grid)), (lambda e: prolongation(e, grid))
-        again = (lambda e: apply_stencil(e, coarse[1], coarse[0])) if revisit and coarse is not None else None
+        again = None
+        if revisit and not coarsest:
+            again = lambda e: apply_stencil(e, hold.coefficients[i + 1], hold.grids[i + 1])  # noqa: E731
         return Level(
             smoothers=[smoother(m) for m in self.smoothers],
             operators=[operator] * len(self.smoothers),
@@ -167,19 +187,11 @@ class CoefficientNetwork(nn.Module):
             for level in parts(levels, SolverLevel):
                 level.reset_parameters()
 
-    def _indices(self, hierarchy: GridHierarchy) -> list[int]:
-        """The finest grid has the finest weights, whatever its spacing; on finer ones, extra levels come below it.
-
-        All learned maps are free of the spacing, because residuals are divided by the diagonal.
-        """
-        second = min(1, len(self.channels) - 1)
-        return [0, *(max(index, second) for index in hierarchy.weights[1:])]
-
     def forward(
         self, x: Float[Tensor, "batch channel *shape"], hierarchy: GridHierarchy
     ) -> Float[Tensor, "batch out *shape"]:
         """Solve, approximately."""
-        grids, indices = hierarchy.levels, self._indices(hierarchy)
+        grids, indices = hierarchy.levels, hierarchy.weights
         means = coefficient_means(x[:, :1], grids)
         masks = [hierarchy.mask(i, x) for i in range(len(grids))]
         fields = []
@@ -195,16 +207,22 @@ class CoefficientNetwork(nn.Module):
         finest = grids[0]
         source = self.source(x, finest.boundary, finest.samples)
         source = source - self.source.weight[:, 0].reshape(1, -1, *([1] * self.dimension)) * x[:, :1]
-        f = source if masks[0] is None else source * masks[0]
+        hold = Fields(list(grids), list(indices), fields, inverses, masks)
+        return self._solve(source if masks[0] is None else source * masks[0], hold)
+
+    def _solve(self, f: Tensor, hold: Fields) -> Tensor:
+        """All cycles, on an extra level from the solution of the level below it (full multigrid)."""
+        finest, mask = hold.grids[0], hold.masks[0]
         u: Tensor | None = None
+        if hold.extra:
+            natural = finest.with_natural_boundary()
+            u = prolong(self._solve(restrict(f, natural), hold.below()), finest)
+            u = u if mask is None else u * mask
         for cycle in parts(self.cycles, nn.ModuleList):
-            weights, levels = parts(cycle, SolverLevel), []
-            for i, (grid, index) in enumerate(zip(grids, indices, strict=True)):
-                coarse = (grids[i + 1], fields[i + 1]) if i + 1 < len(grids) else None
-                level = weights[index].level(grid, fields[i], inverses[i], masks[i], coarse, self.cycle == "W")
-                levels.append(level)
-            rest = f if u is None else f - apply_stencil(u, fields[0], finest)
-            e = multigrid_cycle(levels, rest if masks[0] is None else rest * masks[0])
+            weights = parts(cycle, SolverLevel)
+            levels = [weights[index].level(hold, i, self.cycle == "W") for i, index in enumerate(hold.indices)]
+            rest = f if u is None else f - apply_stencil(u, hold.coefficients[0], finest)
+            e = multigrid_cycle(levels, rest if mask is None else rest * mask)
             u = e if u is None else u + e
         assert u is not None
         return u

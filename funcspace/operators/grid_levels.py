@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,8 +13,18 @@ from torch import Tensor
 
 from funcspace.errors import InputError
 
-__all__ = ["BOUNDARY_KINDS", "Boundary", "GridHierarchy", "GridLevel", "coarsest_levels", "parse_boundary"]
+__all__ = [
+    "BOUNDARY_KINDS",
+    "Boundary",
+    "GridHierarchy",
+    "GridLevel",
+    "anchored_hierarchy",
+    "coarsest_levels",
+    "parse_boundary",
+    "scale_free_hierarchy",
+]
 
+SAME_SPACING = 0.1
 BOUNDARY_KINDS = ("dirichlet", "neumann", "periodic")
 Boundary = tuple[tuple[str, str], ...]
 
@@ -136,23 +147,19 @@ def coarsest_levels(level: GridLevel, limit: int | None = None) -> tuple[GridLev
 
 @dataclass(frozen=True)
 class GridHierarchy:
-    """The levels of one grid, finest first, and which weights of the model each level uses.
+    """The levels of one grid, finest first, and which weights of a model each level uses.
 
     Attributes
     ----------
-    levels : the grids.
-    weights : for each level the index of the model's level whose weights it uses. A grid coarser than the one the model
-        was built for starts at an index above 0; on a grid finer than that, the extra levels repeat index 0.
+    levels : the grids; the first is the one of the input and the output.
+    weights : for each level the index of the model's level whose weights it uses.
+    extra : number of levels before the one that has the spacing of the model's finest weights.
     """
 
     levels: tuple[GridLevel, ...]
     weights: tuple[int, ...]
+    extra: int = 0
     _cache: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
-
-    @property
-    def extra(self) -> int:
-        """Number of levels finer than the finest one of the model."""
-        return sum(1 for index in self.weights if index == 0) - 1 if self.weights[0] == 0 else 0
 
     def cached(self, key: Any, like: Tensor, make: Callable[[], Tensor | None]) -> Any:
         """What `make` gives, on the device and in the type of a tensor; computed once for each."""
@@ -169,3 +176,46 @@ class GridHierarchy:
     def to(self, *args: Any, **kwargs: Any) -> GridHierarchy:
         """The hierarchy itself: its tensors follow the model's input."""
         return self
+
+
+def _octaves(level: GridLevel, spacing: Sequence[float]) -> float:
+    """How many times finer the level is, in powers of two, as a mean over the axes."""
+    return sum(math.log2(h / own) for h, own in zip(spacing, level.spacing, strict=True)) / len(spacing)
+
+
+def anchored_hierarchy(finest: GridLevel, spacing: Sequence[float], limit: int) -> GridHierarchy:
+    """Levels for weights that belong to a spacing: the way to a grid of that spacing, and the coarser ones under it.
+
+    Parameters
+    ----------
+    finest : the grid of the input.
+    spacing : the spacing that the finest weights belong to.
+    limit : number of levels with weights.
+    """
+    way = [finest]
+    while _octaves(way[-1], spacing) > 0.5 and (coarser := way[-1].coarser()) is not None:
+        way.append(coarser)
+    last = way[-1]
+    ratios = [own / h for own, h in zip(last.spacing, spacing, strict=True)]
+    if max(abs(ratio - 1.0) for ratio in ratios) > SAME_SPACING:
+        counts, spacings = [], []
+        for n, own, ratio, sides in zip(last.shape, last.spacing, ratios, last.boundary, strict=True):
+            intervals = _intervals(n, sides[0] == "periodic", last.samples)
+            wanted = max(round(intervals * ratio), 1)
+            counts.append(wanted + n - intervals)
+            spacings.append(own * intervals / wanted)
+        way.append(GridLevel.finest(counts, spacings, last.boundary, last.samples))
+    under = coarsest_levels(way[-1], limit)
+    extra = len(way) - 1
+    return GridHierarchy((*way[:-1], *under), (*[0] * extra, *range(len(under))), extra)
+
+
+def scale_free_hierarchy(finest: GridLevel, spacing: Sequence[float], limit: int) -> GridHierarchy:
+    """Levels for weights that hold on any spacing: halved from the grid itself, which has the finest weights.
+
+    On a finer grid than that of the spacing the finest weights serve several levels.
+    """
+    offset = max(round(_octaves(finest, spacing)), 0)
+    levels = coarsest_levels(finest, max(limit + offset, 1))
+    weights = [min(max(i - offset, 0), limit - 1) for i in range(len(levels))]
+    return GridHierarchy(levels, tuple(weights))

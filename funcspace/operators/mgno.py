@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,14 @@ from funcspace.errors import InputError
 from funcspace.functions import FunctionSpace, OperatorData
 from funcspace.operators.coefficient_network import CoefficientNetwork
 from funcspace.operators.grid_data import GridFacts
-from funcspace.operators.grid_levels import GridHierarchy, GridLevel, coarsest_levels, parse_boundary
+from funcspace.operators.grid_levels import (
+    GridHierarchy,
+    GridLevel,
+    anchored_hierarchy,
+    coarsest_levels,
+    parse_boundary,
+    scale_free_hierarchy,
+)
 from funcspace.operators.grid_stencil import channels_last
 from funcspace.operators.multigrid_cycle import CYCLES
 from funcspace.operators.multigrid_network import ACTIVATIONS, MultigridNetwork
@@ -280,12 +286,10 @@ class MgNO(nn.Module):
         return GridLevel.finest(tuple(shape), [h / unit for h in spacing], self.boundary, self.samples)
 
     def _hierarchy(self, shape: Sequence[int], spacing: Sequence[float]) -> GridHierarchy:
-        own = self._spacing(self.shape)
-        ratio = sum(math.log2(a / h) for a, h in zip(own, spacing, strict=True)) / self.dimension
-        offset = round(ratio)
-        levels = coarsest_levels(self._level(shape, spacing), max(self.levels + offset, 1))
-        weights = tuple(min(max(i - offset, 0), self.levels - 1) for i in range(len(levels)))
-        return GridHierarchy(levels, weights)
+        finest = self._level(shape, spacing)
+        if self.conditioning == "coefficient":
+            return scale_free_hierarchy(finest, self._spacings[0], self.levels)
+        return anchored_hierarchy(finest, self._spacings[0], self.levels)
 
     def prepare(self, space: FunctionSpace) -> GridHierarchy:
         """The hierarchy of grids under a function space; computed once for each grid.

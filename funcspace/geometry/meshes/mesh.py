@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from torch import Tensor
 
 from funcspace.errors import InputError
+from funcspace.geometry.cached_property import cached_property
 from funcspace.geometry.domain import content_fingerprint
 from funcspace.geometry.meshes import mesh_checks
 from funcspace.geometry.meshes.mesh_exchange import MeshExchange

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -13,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from funcspace.errors import InputError
+from funcspace.geometry.cached_property import cached_property
 from funcspace.geometry.domain import as_points
 from funcspace.geometry.meshes.mesh_topology import Topology
 from funcspace.geometry.meshes.reference_cells import FloatArray, IntArray, ReferenceCell
