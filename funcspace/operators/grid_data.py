@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -124,18 +125,24 @@ class GridFacts:
         offset, scale = float(zero.flatten()[0]), float((one - zero).flatten()[0])
         return (1.0, scale / offset)
 
-    def predicted_size(self, model: nn.Module) -> float:
-        """Root mean square of what an untrained model predicts for the first samples, inputs standardised."""
-        parts = []
+    def best_factor(self, model: nn.Module) -> float:
+        """The factor of a model's predictions that fits them best to the first outputs, normalised as `fit` does it."""
+        parts, wanted = [], []
         for column in self.data.inputs.values():
-            rows = column[slice(0, PROBED)].coefficients
-            encoded = Normaliser.fit("standard", column).encode(rows)
-            parts.append(encoded.reshape(len(rows), *self.grid.shape, -1))
+            parts.append(self._normalised(column, "standard"))
         for values in self.data.parameters.values():
-            centred = (values[:PROBED].double() - values.double().mean()) / (
-                float(values.double().std(correction=0)) or 1.0
-            )
+            numbers = values.double()
+            centred = (numbers[:PROBED] - numbers.mean()) / (float(numbers.std(correction=0)) or 1.0)
             parts.append(centred.reshape(-1, *([1] * (self.grid.dim + 1))).expand(-1, *self.grid.shape, 1))
+        for column in self.data.outputs.values():
+            wanted.append(self._normalised(column, "scale"))
         weight = next(model.parameters())
         with torch.no_grad():
-            return float(model(torch.cat(parts, dim=-1).to(weight)).square().mean().sqrt())
+            y = model(torch.cat(parts, dim=-1).to(weight))
+        target = torch.cat(wanted, dim=-1).to(y)
+        size = float(y.square().sum())
+        return float((y * target).sum()) / size if size > 0 else 1.0
+
+    def _normalised(self, column: Any, kind: str) -> Tensor:
+        rows = column[slice(0, PROBED)].coefficients
+        return Normaliser.fit(kind, column).encode(rows).reshape(len(rows), *self.grid.shape, -1)

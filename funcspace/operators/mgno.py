@@ -235,7 +235,7 @@ class MgNO(nn.Module):
         sides are Neumann.
 
         With `conditioning="coefficient"` the first input is the coefficient, standardised as `fit` does it, and the
-        size of the source is chosen so that the untrained model predicts functions of the right size.
+        size of the source is the one with which the untrained model fits the first outputs best.
 
         Parameters
         ----------
@@ -261,10 +261,8 @@ class MgNO(nn.Module):
         )
         model = cls(**arguments)
         if options.get("conditioning") == "coefficient" and "source" not in options:
-            size = facts.predicted_size(model)
-            if size > 0:
-                arguments["source"] = model.source / size
-                model = cls(**arguments)
+            arguments["source"] = model.source * facts.best_factor(model)
+            model = cls(**arguments)
         return model
 
     def reset_parameters(self) -> None:
