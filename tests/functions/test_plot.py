@@ -721,3 +721,11 @@ def _areas(triangulation):
     points = np.stack([triangulation.x, triangulation.y], axis=1)[triangulation.triangles]
     a, b = points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]
     return 0.5 * np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
+
+
+def test_lines_drawn_on_the_same_axes_differ_in_colour():
+    space = fs.FunctionSpace(fs.Grid(x=(0.0, 1.0, 5)))
+    axes = space.interpolate(1.0).plot()
+    space.interpolate(2.0).plot(ax=axes)
+    assert [line.get_color() for line in axes.lines] == ["C0", "C1"]
+    plt.close(axes.figure)

@@ -42,8 +42,9 @@ def draw_curves(ax: Any, chosen: Sequence[Quantity], style: Style) -> Axes:
     separate = first.is_several
     curves = [q.picked(i) for q in chosen for i in range(len(names))] if separate else list(chosen)
     overlaid = len(chosen) > 1
+    drawn = _colours_drawn(ax)
     for number, curve in enumerate(curves):
-        colour = f"C{(number % len(names) if separate else number) % 10}"
+        colour = f"C{(drawn + (number % len(names) if separate else number)) % 10}"
         label = names[number % len(names)] if separate and number < len(names) else "" if separate else curve.member
         _draw_curve(ax, curve, style, color=colour, label=label or None, alpha=0.75 if overlaid else 1.0)
     domain = first.function.domain
@@ -62,6 +63,11 @@ def draw_curves(ax: Any, chosen: Sequence[Quantity], style: Style) -> Axes:
         ax.legend(frameon=False, title="sample" if overlaid and not separate else None, fontsize="small")
     tidy_lines(ax)
     return ax
+
+
+def _colours_drawn(ax: Axes) -> int:
+    """How many colours of the cycle the lines on these axes have used, so that the next line gets another."""
+    return len({str(line.get_color()) for line in ax.lines})
 
 
 def _draw_curve(ax: Axes, curve: Quantity, style: Style, **look: Any) -> None:
@@ -129,7 +135,8 @@ def draw_trajectory(ax: Any, chosen: Sequence[Quantity], style: Style) -> Axes:
     count = len(first.components)
     solid = count == 3
     ax = make_axes(ax, solid=solid, size=(5.2, 4.6) if solid else (4.8, 4.0))
-    for number, member in enumerate(chosen):
+    drawn = _colours_drawn(ax)
+    for number, member in enumerate(chosen, start=drawn):
         samples = [_line_samples(member.picked(i))[1] for i in range(count)]
         thin = 1.4 if len(samples[0]) < 1500 else 0.7 if len(samples[0]) < 20_000 else 0.35
         look = {"color": f"C{number}", "linewidth": thin, "alpha": 0.75 if len(chosen) > 1 else 1.0}
