@@ -145,7 +145,7 @@ def fit(
         count = max(1, round(validation * len(everything)))
         train, held = everything.split(len(everything) - count)
     kind = _model(model)
-    module = kind.for_data(train, **_options_of(kind, option or []))
+    module = kind.for_data(train, **({"seed": seed} | _options_of(kind, option or [])))
     surrogate = fs.fit(
         module, train, validation=held, epochs=epochs, seconds=seconds, batch_size=batch_size,
         learning_rate=learning_rate, folder=folder, precision=precision, compile=compiled, seed=seed,

@@ -59,8 +59,8 @@ def run_demo(
     rows, surrogates = [], {}
     for kind in (MgNO, FNO):
         console.print(f"training {kind.__name__} for {seconds:.0f} s on {len(train)} samples")
-        model = kind.for_data(train)
-        surrogate = fit(model, train, epochs=100_000, seconds=seconds, seed=seed, progress=progress)
+        model = kind.for_data(train, seed=seed)
+        surrogate = fit(model, train, epochs=100_000, seconds=seconds, batch_size=4, seed=seed, progress=progress)
         surrogates[kind.__name__] = surrogate
         rows.append(measure(kind.__name__, surrogate, test))
     print_table(console, rows, solve_seconds)

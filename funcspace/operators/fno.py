@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from funcspace.errors import InputError
 from funcspace.functions import FunctionSpace, OperatorData
 from funcspace.operators.grid_data import GridFacts
+from funcspace.operators.seeded import seeded
 from funcspace.operators.uniform_grid import uniform_grid
 from funcspace.optional import require
 
@@ -49,6 +50,7 @@ class FNO(nn.Module):
     positional : give positions as extra input channels.
     domain_padding : fraction of zero padding, None for none; see `neuralop`.
     projection_ratio : channels of the last hidden layer over `width`.
+    seed : of the weights' initial values.
 
     Shapes
     ------
@@ -76,6 +78,7 @@ class FNO(nn.Module):
         positional: bool = True,
         domain_padding: float | None = None,
         projection_ratio: int = 2,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         dimension = len(shape)
@@ -92,7 +95,9 @@ class FNO(nn.Module):
         self.width, self.layers, self.positional = width, layers, positional
         self.domain_padding, self.projection_ratio = domain_padding, projection_ratio
         self._contexts: dict[Any, FourierGrid] = {}
-        self.network = self._network()
+        self.seed = int(seed)
+        with seeded(self.seed):
+            self.network = self._network()
 
     def _network(self) -> nn.Module:
         library = require("neuralop.models", feature="FNO", install="pip install neuraloperator")
@@ -112,7 +117,7 @@ class FNO(nn.Module):
         """The constructor's arguments: `FNO(**model.config)` has the same architecture."""
         names = (
             "in_channels", "out_channels", "shape", "modes", "start", "lengths", "width", "layers", "positional",
-            "domain_padding", "projection_ratio",
+            "domain_padding", "projection_ratio", "seed",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
@@ -137,9 +142,10 @@ class FNO(nn.Module):
         }
         return cls(**(found | options))
 
-    def reset_parameters(self) -> None:
-        """Draw the weights anew."""
-        fresh = self._network().state_dict()
+    def reset_parameters(self, seed: int | None = None) -> None:
+        """Draw the weights anew, from the model's own seed or another."""
+        with seeded(self.seed if seed is None else seed):
+            fresh = self._network().state_dict()
         with torch.no_grad():
             for name, parameter in self.network.named_parameters():
                 parameter.copy_(fresh[name].to(parameter))

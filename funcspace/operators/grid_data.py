@@ -127,15 +127,12 @@ class GridFacts:
 
     def best_factor(self, model: nn.Module) -> float:
         """The factor of a model's predictions that fits them best to the first outputs, normalised as `fit` does it."""
-        parts, wanted = [], []
-        for column in self.data.inputs.values():
-            parts.append(self._normalised(column, "standard"))
+        parts = [self._normalised(column, "standard") for column in self.data.inputs.values()]
+        wanted = [self._normalised(column, "scale") for column in self.data.outputs.values()]
         for values in self.data.parameters.values():
             numbers = values.double()
             centred = (numbers[:PROBED] - numbers.mean()) / (float(numbers.std(correction=0)) or 1.0)
             parts.append(centred.reshape(-1, *([1] * (self.grid.dim + 1))).expand(-1, *self.grid.shape, 1))
-        for column in self.data.outputs.values():
-            wanted.append(self._normalised(column, "scale"))
         weight = next(model.parameters())
         with torch.no_grad():
             y = model(torch.cat(parts, dim=-1).to(weight))
