@@ -29,19 +29,19 @@ import funcspace as fs
 from funcspace.operators.fno import FNO
 from funcspace.operators.mgno import MgNO
 
-Maker = Callable[[fs.OperatorData], torch.nn.Module]
+Maker = Callable[[fs.OperatorData, int], torch.nn.Module]
 
 MODELS: dict[str, tuple[str, Maker, dict[str, Any]]] = {
-    "fno": ("FNO (neuraloperator)", lambda data: FNO.for_data(data), {"batch_size": 4}),
-    "mgno": ("MgNO", lambda data: MgNO.for_data(data), {"batch_size": 4}),
+    "fno": ("FNO (neuraloperator)", lambda data, seed: FNO.for_data(data, seed=seed), {"batch_size": 4}),
+    "mgno": ("MgNO", lambda data, seed: MgNO.for_data(data, seed=seed), {"batch_size": 4}),
     "conditioned": (
         "MgNO, A from the coefficient",
-        lambda data: MgNO.for_data(data, conditioning="coefficient"),
+        lambda data, seed: MgNO.for_data(data, conditioning="coefficient", seed=seed),
         {"batch_size": 4},
     ),
     "reference": (
         "MgNO, reference form",
-        lambda data: MgNO.reference(shape=data.inputs["a"].space.layout, levels=5),
+        lambda data, seed: MgNO.reference(shape=data.inputs["a"].space.layout, levels=5, seed=seed),
         {"batch_size": 8},
     ),
 }
@@ -49,8 +49,7 @@ MODELS: dict[str, tuple[str, Maker, dict[str, Any]]] = {
 
 def make(name: str, data: fs.OperatorData, seed: int) -> torch.nn.Module:
     """A model of the table, from a seed."""
-    torch.manual_seed(seed)
-    return MODELS[name][1](data)
+    return MODELS[name][1](data, seed)
 
 
 def step_times(names: list[str], data: fs.OperatorData, rounds: int = 5) -> dict[str, float]:
@@ -104,8 +103,8 @@ def train(
 def mean_and_spread(values: list[float]) -> str:
     """Percentages, with the spread over seeds where there are several."""
     mean = 100 * statistics.fmean(values)
-    spread = f" ± {100 * statistics.stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{mean:.3f}{spread}"
+    spread = f" ± {100 * statistics.stdev(values):.1g}" if len(values) > 1 else ""
+    return f"{mean:.3g}{spread}"
 
 
 def main() -> None:
@@ -170,12 +169,19 @@ def tables(results: dict[str, dict[str, Any]], options: argparse.Namespace, step
         "|---|---|---|---|---|---|",
     ]
     for name, found in results.items():
-        ratio = "" if baseline is None else f"{statistics.fmean(found['l2']) / statistics.fmean(baseline['l2']):.3f}"
+        ratio = "" if baseline is None else f"{statistics.fmean(found['l2']) / statistics.fmean(baseline['l2']):.3g}"
         lines.append(
             f"| {MODELS[name][0]} | {found['parameters']:,} | {statistics.fmean(found['updates']):.0f} | "
             f"{mean_and_spread(found['l2'])} | {mean_and_spread(found['h1'])} | {ratio} |"
         )
     lines += ["", "A complex weight of FNO counts as one parameter.", ""]
+    if "conditioned" in results:
+        lines += [
+            "The model with A from the coefficient is told the form of the equation, and its finest stencil can be the "
+            "one that made the data: it is an unrolled solver with learned smoothers and transfers, and its error says "
+            "how well that converges. The other models see pairs of functions and nothing else.",
+            "",
+        ]
     if options.finer:
         lines += [
             "## Other resolutions, without further training",

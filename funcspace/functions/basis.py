@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
-from weakref import WeakValueDictionary
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,7 +18,7 @@ from funcspace.functions.maps.linear_map import LinearMap
 from funcspace.functions.maps.sparse_map import SparseMap
 from funcspace.geometry.domain import Domain
 
-__all__ = ["Basis", "MaskedMap", "Outside", "Quadrature", "make_basis", "outside_mask", "projection_between"]
+__all__ = ["Basis", "MaskedMap", "Outside", "Quadrature", "outside_mask", "projection_between"]
 
 Outside = Literal["raise", "nan", "nearest"]
 
@@ -136,65 +135,6 @@ def outside_mask(points: Tensor, distances: Tensor, tolerance: float, outside: O
             distances[indices],
         )
     return mask
-
-
-_cache: WeakValueDictionary[tuple[str, str], Any] = WeakValueDictionary()
-
-
-def make_basis(domain: Any, element: str | Sequence[str] | None) -> Basis:
-    """The basis named `element` on a domain; shared by all spaces that ask for the same, with all that it has cached.
-
-    Raises
-    ------
-    InputError
-        When the domain has no element of that name.
-    """
-    if element is None or isinstance(element, str):
-        name = element
-    else:
-        parts = list(element)
-        if not parts or not all(isinstance(part, str) for part in parts):
-            raise InputError(f"an element is a name such as 'linear', or one name per factor; got {element!r}")
-        name = " * ".join(parts)
-    key = (domain.fingerprint, str(name))
-    basis = _cache.get(key)
-    if basis is None:
-        basis = _build(domain, name)
-        _cache[key] = basis
-    return basis
-
-
-def _build(domain: Any, element: str | None) -> Any:
-    from funcspace.geometry.cloud import PointCloud
-    from funcspace.geometry.grid import Grid
-    from funcspace.geometry.meshes.mesh import Mesh
-    from funcspace.geometry.product import ProductDomain
-    from funcspace.geometry.times import Times
-
-    if isinstance(domain, Grid):
-        from funcspace.functions.bases.grid_basis import GridBasis
-
-        return GridBasis(domain, element or "linear")
-    if isinstance(domain, Mesh):
-        from funcspace.functions.elements.finite_elements import FiniteElementBasis
-
-        return FiniteElementBasis(domain, element)
-    if isinstance(domain, Times):
-        from funcspace.functions.bases.times_basis import TimesBasis
-
-        return TimesBasis(domain, element or "linear")
-    if isinstance(domain, PointCloud):
-        from funcspace.functions.bases.cloud_basis import CloudBasis
-
-        return CloudBasis(domain, element or "least_squares")
-    if isinstance(domain, ProductDomain):
-        from funcspace.functions.bases.product_basis import ProductBasis
-
-        return ProductBasis(domain, element)
-    raise InputError(
-        f"no function space is known on a {type(domain).__name__}; "
-        "use a Grid, Mesh, Times, PointCloud or Times times one of these"
-    )
 
 
 def projection_between(target: Basis, source: Basis) -> LinearMap:

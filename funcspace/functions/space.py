@@ -14,7 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from funcspace.errors import DomainError, InputError
-from funcspace.functions.basis import Basis, Outside, Quadrature, make_basis, projection_between
+from funcspace.functions.bases.make_basis import make_basis
+from funcspace.functions.basis import Basis, Outside, Quadrature, projection_between
 from funcspace.functions.maps.linear_map import LinearMap, ReshapedMap, valuewise
 from funcspace.functions.maps.sparse_map import SparseMap
 from funcspace.functions.sampling import sample

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from funcspace.errors import DomainError, InputError, OutsideError
-from funcspace.functions.basis import make_basis
+from funcspace.functions.bases.make_basis import make_basis
 from funcspace.functions.elements.elements import element_names
 from funcspace.functions.function import Function
 from funcspace.functions.space import FunctionSpace

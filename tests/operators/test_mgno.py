@@ -281,7 +281,7 @@ def test_bad_input_shape():
 
 
 def test_repr_and_reset():
-    model = small((16, 16), boundary="dirichlet")
+    model = MgNO(1, 1, shape=(16, 16), boundary="dirichlet", width=4, layers=2)
     assert "1, 1, shape=(16, 16), width=4, layers=2, levels=4" in repr(model)
     before = {k: v.clone() for k, v in model.state_dict().items()}
     model.reset_parameters(seed=1)

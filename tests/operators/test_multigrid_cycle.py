@@ -54,7 +54,7 @@ def test_full_restriction_is_additive():
 
 
 def test_an_exact_two_grid_method_solves_in_one_cycle():
-    """With a Galerkin operator solved exactly and a smoother that is exact on the rest, one cycle is a direct solver."""
+    """With an exact Galerkin coarse solve and a smoother that is exact on the rest, one cycle is a direct solver."""
     generator = torch.Generator().manual_seed(1)
     m = torch.randn(6, 6, generator=generator, **F64)
     a = m @ m.T + 6 * torch.eye(6, **F64)

@@ -16,13 +16,31 @@ from torch import Tensor
 from funcspace.errors import InputError
 from funcspace.functions.bases.grid_basis import TensorBasis, row_products, tensor_rows
 from funcspace.functions.bases.times_basis import TimesBasis
-from funcspace.functions.basis import Basis, MaskedMap, Outside, Quadrature, make_basis, projection_between
+from funcspace.functions.basis import Basis, MaskedMap, Outside, Quadrature, projection_between
 from funcspace.functions.maps.linear_map import ComposedMap, LinearMap, ReshapedMap
 from funcspace.functions.maps.sparse_map import KroneckerMap, SparseMap
 from funcspace.geometry.domain import as_points
 from funcspace.geometry.product import ProductDomain, product_points
 
-__all__ = ["ProductBasis"]
+__all__ = ["ProductBasis", "factor_names"]
+
+
+def factor_names(element: str | None) -> tuple[str | None, str | None]:
+    """Names of the bases in time and space from "linear * P1" and the like; None for the factors' defaults.
+
+    Raises
+    ------
+    InputError
+        When the element does not name one basis per factor.
+    """
+    if element is None:
+        return None, None
+    names = [part.strip() for part in element.split("*")]
+    if len(names) != 2 or "" in names:
+        raise InputError(
+            f"the element of a product names one basis per factor, time first, such as 'linear * P1'; got {element!r}"
+        )
+    return names[0], names[1]
 
 
 class ProductBasis:
@@ -32,26 +50,15 @@ class ProductBasis:
 
     Parameters
     ----------
-    element : "linear * P1" and the like, time first; the defaults of the factors when None.
-
-    Raises
-    ------
-    InputError
-        When the element does not name one basis per factor.
+    time, space : the bases of the two factors.
     """
 
     nodal: bool
 
-    def __init__(self, domain: ProductDomain, element: str | None) -> None:
-        names = [None, None] if element is None else [part.strip() for part in element.split("*")]
-        if len(names) != 2 or "" in names:
-            raise InputError(
-                f"the element of a product names one basis per factor, time first, such as 'linear * P1'; "
-                f"got {element!r}"
-            )
+    def __init__(self, domain: ProductDomain, time: Any, space: Basis) -> None:
         self.domain = domain
-        self.time = cast(TimesBasis, make_basis(domain.times, names[0]))
-        self.space: Basis = make_basis(domain.space, names[1])
+        self.time = cast(TimesBasis, time)
+        self.space = space
         self.name = f"{self.time.name} * {self.space.name}"
         self.dof_shape = (*self.time.dof_shape, math.prod(self.space.dof_shape))
         self.layout = (*self.time.dof_shape, *self.space.layout)
