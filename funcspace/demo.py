@@ -105,8 +105,8 @@ def print_table(console: Any, rows: list[dict[str, Any]], solve_seconds: float) 
     """The comparison as a table, with the solve that the surrogates replace in its last row."""
     from rich.table import Table
 
-    table = Table(title="Darcy flow, test errors")
-    for heading in ("model", "relative L2", "relative H1", "parameters", "training s", "steps", "samples/s"):
+    table = Table(title="Darcy flow: test errors, size, training, speed")
+    for heading in ("model", "rel. L2", "rel. H1", "weights", "seconds", "steps", "samples/s"):
         table.add_column(heading, justify="left" if heading == "model" else "right")
     for row in rows:
         table.add_row(
