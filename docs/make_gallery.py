@@ -1,7 +1,7 @@
-"""Run the code blocks of gallery.md and write their pictures to _static: `python docs/make_gallery.py [NAME ...]`.
+"""Run the code blocks of the gallery's pages and write their pictures: `python docs/make_gallery.py [NAME ...]`.
 
 A block is made into a picture when a line `<!-- picture: NAME -->` stands before it; its `ax` or `figure` is saved as
-`_static/gallery_NAME.png`, and the link to it is set below the block.
+`_static/gallery_NAME.png`, and the link to it is set below the block. The first block of a page holds its imports.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).parent
-PAGE = DOCS / "gallery.md"
+PAGES = sorted((DOCS / "gallery").glob("*.md"))
 LARGEST_BYTES = 150_000
 BLOCK = re.compile(r"<!-- picture: (\w+) -->\n```python\n(.*?)```\n(?:\n!\[[^\]]*\]\([^)]*\)\n)?", re.DOTALL)
 
@@ -41,7 +41,7 @@ def draw(code: str) -> Any:
 def with_links(text: str) -> str:
     """The page with a link to each picture below its block."""
     return BLOCK.sub(
-        lambda m: f"<!-- picture: {m[1]} -->\n```python\n{m[2]}```\n\n![{m[1]}](_static/gallery_{m[1]}.png)\n", text
+        lambda m: f"<!-- picture: {m[1]} -->\n```python\n{m[2]}```\n\n![{m[1]}](../_static/gallery_{m[1]}.png)\n", text
     )
 
 
@@ -63,14 +63,17 @@ def main(names: list[str]) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    text = PAGE.read_text()
-    known = examples(text)
-    for name in names or known:
-        figure = draw(preamble(text) + known[name])
-        size = save(figure, picture_path(name))
-        plt.close(figure)
-        print(f"{name}: {size // 1000} kB" + (" TOO LARGE" if size > LARGEST_BYTES else ""))
-    PAGE.write_text(with_links(text))
+    for page in PAGES:
+        text = page.read_text()
+        known = examples(text)
+        for name in known:
+            if names and name not in names:
+                continue
+            figure = draw(preamble(text) + known[name])
+            size = save(figure, picture_path(name))
+            plt.close(figure)
+            print(f"{name}: {size // 1000} kB" + (" TOO LARGE" if size > LARGEST_BYTES else ""))
+        page.write_text(with_links(text))
 
 
 if __name__ == "__main__":

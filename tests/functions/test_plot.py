@@ -707,12 +707,14 @@ def test_the_gallery_has_a_small_picture_for_each_block():
     spec = importlib.util.spec_from_file_location("make_gallery", DOCS / "make_gallery.py")
     gallery = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(gallery)
-    text = (DOCS / "gallery.md").read_text()
-    names = list(gallery.examples(text))
+    texts = {page.stem: page.read_text() for page in gallery.PAGES}
+    names = [name for text in texts.values() for name in gallery.examples(text)]
     assert len(names) > 15
-    assert gallery.with_links(text) == text
+    assert len(set(names)) == len(names)
+    assert all(gallery.with_links(text) == text for text in texts.values())
     for name in names:
         assert gallery.picture_path(name).stat().st_size < gallery.LARGEST_BYTES
+    text = texts["functions"]
     figure = gallery.draw(gallery.preamble(text) + gallery.examples(text)["line"])
     assert len(figure.axes[0].lines) == 5
 
