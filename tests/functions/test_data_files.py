@@ -290,6 +290,24 @@ def test_writing_in_pieces(tmp_path, suffix, templated):
     assert os.listdir(tmp_path) == [path.name]
 
 
+@pytest.mark.parametrize("suffix", ["nc", "zarr"])
+def test_ragged_pieces(tmp_path, suffix, monkeypatch):
+    monkeypatch.setattr("funcspace.functions.files.chunks.TARGET", 1 << 10)
+    path, count = tmp_path / f"set.{suffix}", 9
+    grid = random_function(fs.FunctionSpace(DOMAINS["grid"]), (count,), torch.float32, name="a")
+    whole = fs.OperatorData(
+        {"r": ragged(count=count), "a": grid},
+        {"complex": ragged(torch.complex64, count=count)},
+        {"nu": torch.rand(count)},
+    )
+    with DataWriter(path) as writer:
+        for start, stop in ((0, 1), (1, 5), (5, 9)):
+            writer.append(whole[start:stop])
+    same_data(fs.OperatorData.load(path, lazy=False), whole)
+    with open_xarray(path) as dataset:
+        assert dataset["r"].sizes[dataset["r_count"].attrs["sample_dimension"]] == int(dataset["r_count"].sum())
+
+
 def test_pieces_larger_and_smaller_than_a_chunk(tmp_path, monkeypatch):
     monkeypatch.setattr("funcspace.functions.files.chunks.TARGET", 16 * 5)
     path = tmp_path / "set.zarr"
@@ -328,8 +346,12 @@ def test_pieces_that_do_not_match(tmp_path):
             writer.append(first)
     with pytest.raises(fs.InputError, match="nothing was appended"), DataWriter(path):
         pass
-    with pytest.raises(fs.InputError, match="ragged"), DataWriter(path) as writer:
-        writer.append(fs.OperatorData({"r": ragged()}, {"s": ragged(name="s")}))
+    with pytest.raises(fs.InputError, match="'r' must have coefficients of type"), DataWriter(path) as writer:
+        writer.append(fs.OperatorData({"r": ragged()}, {}))
+        writer.append(fs.OperatorData({"r": ragged(torch.float32)}, {}))
+    with pytest.raises(fs.InputError, match="'a' was ragged in the first batch"), DataWriter(path) as writer:
+        writer.append(fs.OperatorData({"a": ragged()}, {}))
+        writer.append(fs.OperatorData({"a": first.inputs["a"]}, {}))
     with pytest.raises(RuntimeError), DataWriter(path) as writer:
         writer.append(first)
         raise RuntimeError

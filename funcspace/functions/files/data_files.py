@@ -96,17 +96,21 @@ def sample_dim(schema: SchemaWriter, data: OperatorData) -> str:
 
 
 def describe_columns(
-    schema: SchemaWriter, data: OperatorData, sample: str
+    schema: SchemaWriter, data: OperatorData, sample: str, *, ragged: bool = True
 ) -> tuple[list[tuple[Any, FunctionHeader]], dict[str, dict[str, str]]]:
-    """Headers of the columns with one space (ragged ones are added whole), and the variable of each name by role."""
-    ragged = [c for c in {**data.inputs, **data.outputs}.values() if isinstance(c, RaggedFunction)]
-    pack = add_domains(schema, [s.domain for c in ragged for s in c.spaces]) if ragged else ("", {})
+    """Headers of the columns with one space, and the variable of each name by role.
+
+    Ragged columns are added whole, or left to the caller with `ragged=False`.
+    """
+    packed = [c for c in {**data.inputs, **data.outputs}.values() if isinstance(c, RaggedFunction)]
+    pack = add_domains(schema, [s.domain for c in packed for s in c.spaces]) if packed and ragged else ("", {})
     headers: list[tuple[Any, FunctionHeader]] = []
     places: dict[str, dict[str, str]] = {"input": {}, "output": {}}
     for role, columns in (("input", data.inputs), ("output", data.outputs)):
         for name, column in columns.items():
             if isinstance(column, RaggedFunction):
-                places[role][name] = add_ragged(schema, name, column, role, sample, pack)
+                if ragged:
+                    places[role][name] = add_ragged(schema, name, column, role, sample, pack)
                 continue
             header = schema.header(name, column.space, column.dtype, units=column.units, role=role, batch_dims=[sample])
             header.attrs["fs_name"] = column.name  # pyright: ignore[reportIndexIssue]

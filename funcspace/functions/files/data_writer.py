@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from funcspace.errors import DomainError, InputError
@@ -20,6 +19,8 @@ from funcspace.functions.files.data_files import (
     write_parameters,
 )
 from funcspace.functions.files.data_schema import FunctionHeader, SchemaWriter
+from funcspace.functions.files.ragged_writer import RaggedWriter
+from funcspace.functions.files.row_stream import RowStream
 from funcspace.functions.ragged import RaggedFunction
 from funcspace.functions.space import FunctionSpace
 
@@ -32,7 +33,8 @@ __all__ = ["DataWriter"]
 class DataWriter:
     """Writes an `OperatorData` batch after batch to a Zarr store or a netCDF file.
 
-    The first batch fixes names, spaces, types, boundary data and attributes. The file appears under its name when the
+    The first batch fixes names, spaces, types, boundary data and attributes. Ragged columns keep a few integers per
+    sample in memory, and the descriptions of their domains. The file appears under its name when the
     writer is closed; when the block ends with an exception, or nothing was appended, nothing is left behind.
 
     Parameters
@@ -67,11 +69,10 @@ class DataWriter:
         self._sink: Sink = self._stack.enter_context(opened_for_writing(path))
         self._count = 0
         self._headers: dict[str, FunctionHeader] = {}
-        self._pending: dict[str, list[np.ndarray]] = {}
-        self._written: dict[str, int] = {}
-        self._step: dict[str, int] = {}
+        self._streams: dict[str, RowStream] = {}
+        self._ragged: RaggedWriter | None = None
         self._parameters: dict[str, list[torch.Tensor]] = {}
-        self._closed = False
+        self._started = self._closed = False
         if template is not None:
             self._guarded(self._start, template)
 
@@ -93,25 +94,32 @@ class DataWriter:
             raise
 
     def _start(self, data: OperatorData) -> None:
-        ragged = [n for n, c in {**data.inputs, **data.outputs}.items() if isinstance(c, RaggedFunction)]
-        if ragged:
-            raise InputError(f"{ragged[0]!r} is ragged; only functions on one common domain can be written in pieces")
         self._attrs = description(data)
         self._schema = SchemaWriter(split_complex=True)
         self._sample = sample_dim(self._schema, data)
-        headers, self._attrs["fs_columns"] = describe_columns(self._schema, data, self._sample)
+        headers, places = describe_columns(self._schema, data, self._sample, ragged=False)
         for name, variable in self._schema.variables.items():
             self._sink.put(name, variable)
-        names = (*data.inputs, *data.outputs)
-        for name, (_, header) in zip(names, headers, strict=True):
-            rows = self._sink.create(header.variable, header.dims, (None, *header.tail), header.dtype, header.attrs)
-            self._headers[name], self._step[name] = header, rows
-            self._pending[name], self._written[name] = [], 0
-        self._parameters = {name: [] for name in data.parameters}
         self._roles = (tuple(data.inputs), tuple(data.outputs), tuple(data.parameters))
+        columns = [(role, *c) for role, cs in (("input", data.inputs), ("output", data.outputs)) for c in cs.items()]
+        single = [name for _, name, column in columns if not isinstance(column, RaggedFunction)]
+        for name, (_, header) in zip(single, headers, strict=True):
+            rows = self._sink.create(header.variable, header.dims, (None, *header.tail), header.dtype, header.attrs)
+            self._headers[name] = header
+            self._streams[name] = RowStream(self._sink, header.variable, rows)
+        for role, name, column in columns:
+            if isinstance(column, RaggedFunction):
+                self._ragged = self._ragged or RaggedWriter(self._sink, self._schema)
+                places[role][name] = self._ragged.start(name, column, role)
+        self._attrs["fs_columns"] = {
+            role: {name: places[role][name] for name in group}
+            for role, group in (("input", data.inputs), ("output", data.outputs))
+        }
+        self._parameters = {name: [] for name in data.parameters}
+        self._started = True
 
     def _append(self, batch: OperatorData) -> None:
-        if not self._headers:
+        if not self._started:
             self._start(batch)
         roles = (tuple(batch.inputs), tuple(batch.outputs), tuple(batch.parameters))
         if roles != self._roles:
@@ -120,30 +128,26 @@ class DataWriter:
         for name, column in columns.items():
             self._check(name, column)
         for name, column in columns.items():
-            self._pending[name].append(self._headers[name].encode(column.coefficients))
-            self._flush(name, whole_chunks=True)
+            if name in self._headers:
+                self._streams[name].append(self._headers[name].encode(column.coefficients))
+            else:
+                assert self._ragged is not None
+                self._ragged.append(name, column)
         for name, values in batch.parameters.items():
             self._parameters[name].append(values)
         self._count += len(batch)
 
     def _check(self, name: str, column: Any) -> None:
+        if name not in self._headers:
+            assert self._ragged is not None
+            self._ragged.check(name, column)
+            return
         space: FunctionSpace = self._headers[name].space
         if getattr(column, "space", None) != space:
             raise DomainError(f"{name!r} must be on {space!r} in every batch; got {column!r}")
         kind = self._headers[name].attrs["fs_dtype"]
         if str(column.dtype) != f"torch.{kind}":
             raise InputError(f"{name!r} must be of type {kind} in every batch; got {column.dtype}")
-
-    def _flush(self, name: str, *, whole_chunks: bool) -> None:
-        pending = self._pending[name]
-        count, step = sum(map(len, pending)), self._step[name]
-        ready = count // step * step if whole_chunks else count
-        if not ready:
-            return
-        block = pending[0] if len(pending) == 1 else np.concatenate(pending)
-        self._sink.write(self._headers[name].variable, self._written[name], block[:ready])
-        self._written[name] += ready
-        self._pending[name] = [block[ready:].copy()] if ready < count else []
 
     def close(self) -> None:
         """Write what is pending, and give the file its name.
@@ -162,8 +166,10 @@ class DataWriter:
         self._stack.close()
 
     def _finish(self) -> None:
-        for name in self._headers:
-            self._flush(name, whole_chunks=False)
+        for stream in self._streams.values():
+            stream.flush()
+        if self._ragged is not None:
+            self._ragged.finish(self._sample)
         parameters = {name: torch.cat(values) for name, values in self._parameters.items()}
         write_parameters(self._sink, self._schema, parameters, self._sample, self._attrs)
         self._attrs["fs_columns"] = json.dumps(self._attrs["fs_columns"])

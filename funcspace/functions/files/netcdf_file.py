@@ -63,9 +63,13 @@ class NetCDFWriter:
         variable = self._guard(self._file.createVariable, name, dtype, tuple(dims), **options)
         if not self._legacy:
             variable.set_auto_maskandscale(False)
-        for key, value in attrs.items():
-            variable.setncattr(key, value)
+        self.describe(name, attrs)
         return chunks[0] if chunks else 1
+
+    def describe(self, name: str, attrs: Mapping[str, Any]) -> None:
+        """Add attributes to a variable."""
+        for key, value in attrs.items():
+            self._file.variables[name].setncattr(key, value)
 
     def write(self, name: str, start: int, rows: np.ndarray) -> None:
         """Write rows from `start` on (or all of a scalar)."""

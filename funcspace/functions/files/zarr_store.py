@@ -69,6 +69,10 @@ class ZarrWriter:
         if rows.size:
             array[start:stop] = rows
 
+    def describe(self, name: str, attrs: Mapping[str, Any]) -> None:
+        """Add attributes that were not known when an array was made."""
+        self._arrays[name].attrs.update(dict(attrs))
+
     def finish(self, attrs: Mapping[str, Any]) -> None:
         """Write the attributes of the group, and all metadata once more in one place, where xarray looks first."""
         self._group.attrs.put(dict(attrs))
