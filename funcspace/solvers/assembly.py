@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from funcspace.errors import DomainError, InputError
 from funcspace.functions import Function, FunctionSpace
+from funcspace.functions.maps.sparse_map import SparseMap
 from funcspace.geometry import Grid, Mesh
 
 __all__ = ["Assembly", "FacetAssembly", "SparsePattern"]
@@ -55,6 +56,21 @@ class SparsePattern:
         flat = np.concatenate([block.ravel() for block in local])
         return np.asarray(np.bincount(self._slots, weights=flat, minlength=self.nonzeros), dtype=np.float64)
 
+    @property
+    def slots(self) -> IntArray:
+        """The place among the matrix's entries of each entry of the local matrices."""
+        return self._slots
+
+    def inner_entries(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Places among the entries, rows and columns of the block among the free dofs, numbered within it."""
+        block = self._inner.tocoo()
+        return self._inner_places, block.row.astype(np.int64), block.col.astype(np.int64)
+
+    def coupling_entries(self) -> tuple[IntArray, IntArray, IntArray]:
+        """The same of the block from the fixed dofs to the free ones."""
+        block = self._coupling.tocoo()
+        return self._coupling_places, block.row.astype(np.int64), block.col.astype(np.int64)
+
     def inner(self, values: FloatArray) -> Any:
         """The block among the free dofs, CSR."""
         return self._with(self._inner, values[self._inner_places])
@@ -73,9 +89,10 @@ class SparsePattern:
 class _Elements:
     """Basis functions at the quadrature points of cells or facets, numbered by the dofs of the space."""
 
-    def __init__(self, basis: Any, dofs: IntArray) -> None:
+    def __init__(self, basis: Any, dofs: IntArray, size: int) -> None:
         self.basis = basis
         self.dofs = dofs
+        self.size = size
         self.weights: FloatArray = np.asarray(basis.dx)
         coordinates = np.asarray(basis.global_coordinates())
         self.points: FloatArray = np.ascontiguousarray(coordinates.reshape(len(coordinates), -1).T)
@@ -117,6 +134,8 @@ class _Elements:
 
     def load(self, values: FloatArray, size: int) -> FloatArray:
         """Integrals of f against each basis function: (samples, size) from values (samples, points)."""
+        if np.iscomplexobj(values):
+            return self.load(values.real, size) + 1j * self.load(values.imag, size)
         total = np.zeros((len(values), size))
         for chunk in self._chunks():
             phi = self._table("value", chunk)
@@ -127,12 +146,26 @@ class _Elements:
                 total[sample] += np.bincount(dofs, weights=local.ravel(), minlength=size)
         return total
 
+    @cached_property
+    def evaluation(self) -> SparseMap:
+        """The map from coefficients (dofs,) to values at the points."""
+        import scipy.sparse as sp
+
+        phi = self._table("value", slice(None))
+        count, local = self.weights.size, self.dofs.shape[1]
+        values = np.moveaxis(phi, 0, -1).reshape(count, local)
+        columns = np.repeat(self.dofs, self.weights.shape[1], axis=0)
+        starts = np.arange(0, count * local + 1, local)
+        return SparseMap(sp.csr_matrix((values.ravel(), columns.ravel(), starts), shape=(count, self.size)))
+
     def interpolate(self, coefficients: FloatArray) -> FloatArray:
         """Values (samples, points, *value) of functions of the same space, coefficients (samples, dofs, *value)."""
-        found = np.empty((len(coefficients), *self.weights.shape, *coefficients.shape[2:]))
+        found = np.empty((len(coefficients), *self.weights.shape, *coefficients.shape[2:]), coefficients.dtype)
         for chunk in self._chunks():
             phi = self._table("value", chunk)
-            found[:, chunk] = np.einsum("ieq,bei...->beq...", phi, coefficients[:, self.dofs[chunk]])
+            # One sample at a time, so that its bits do not depend on the batch.
+            for values, sample in zip(found, coefficients, strict=True):
+                values[chunk] = np.einsum("ieq,ei...->eq...", phi, sample[self.dofs[chunk]])
         return found.reshape(len(coefficients), -1, *coefficients.shape[2:])
 
 
@@ -194,9 +227,9 @@ class Assembly:
         order = 1 if space.element in ("P1", "Q1", "linear") else 2
         self.degree = (2 * order + 1 + (2 if curved else 0)) if degree is None else degree
         self._dofs = skfem.Dofs(self.mesh, self.element)
-        cells = skfem.CellBasis(self.mesh, self.element, intorder=self.degree, dofs=self._dofs)
-        self.cells = CellAssembly(cells, self._numbered(cells.element_dofs))
         self.size = space.n_dofs
+        cells = skfem.CellBasis(self.mesh, self.element, intorder=self.degree, dofs=self._dofs)
+        self.cells = CellAssembly(cells, self._numbered(cells.element_dofs), self.size)
 
     def _numbered(self, dofs: Any) -> IntArray:
         return np.ascontiguousarray(self._renumber[np.asarray(dofs).T].astype(np.int64))
@@ -213,7 +246,7 @@ class Assembly:
         import skfem
 
         basis = skfem.FacetBasis(self.mesh, self.element, facets=facets, intorder=self.degree, dofs=self._dofs)
-        return FacetAssembly(basis, self._numbered(basis.element_dofs))
+        return FacetAssembly(basis, self._numbered(basis.element_dofs), self.size)
 
     def facet_dofs(self, facets: IntArray) -> IntArray:
         """Dofs on some facets."""
@@ -221,12 +254,18 @@ class Assembly:
             return np.empty(0, dtype=np.int64)
         return np.unique(self._renumber[self._dofs.get_facet_dofs(facets).flatten()])
 
+    def owns(self, function: Function) -> bool:
+        """Whether a Function has this very basis, if perhaps other components."""
+        space = function.space
+        return space.domain.fingerprint == self.space.domain.fingerprint and space.basis.name == self.space.basis.name
+
     def own_values(self, elements: _Elements, function: Function) -> FloatArray | None:
         """Values of a Function of this very basis at the quadrature points; None for other spaces."""
         space = function.space
-        if space.domain.fingerprint != self.space.domain.fingerprint or space.basis.name != self.space.basis.name:
+        if not self.owns(function):
             return None
-        coefficients = function.coefficients.detach().cpu().to(torch.float64).numpy()
+        kind = torch.complex128 if function.coefficients.is_complex() else torch.float64
+        coefficients = function.coefficients.detach().cpu().to(kind).numpy()
         return elements.interpolate(coefficients.reshape(-1, *space.coefficient_shape))
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from funcspace.errors import InputError
 from funcspace.functions import Function
 
-__all__ = ["Data", "batch_shape", "check_coefficient", "values_at"]
+__all__ = ["Data", "batch_shape", "check_coefficient", "is_tracked", "tensors_at", "values_at"]
 
 FloatArray = NDArray[np.float64]
 Data = float | Function | Tensor | NDArray[Any] | Callable[[Tensor], Any]
@@ -42,8 +42,9 @@ def values_at(
     *,
     shapes: tuple[tuple[int, ...], ...] = ((),),
     same_space: Callable[[Function], FloatArray | None] | None = None,
-) -> FloatArray:
-    """Values at points (n, d) as float64, shape (samples or 1, n, *value).
+    dtype: torch.dtype = torch.float64,
+) -> Any:
+    """Values at points (n, d) as float64 or complex128, shape (samples or 1, n, *value).
 
     Parameters
     ----------
@@ -51,48 +52,85 @@ def values_at(
     shapes : the value shapes that are allowed.
     same_space : gives the values (samples, n, *value) of a Function on the solver's own mesh without point location;
         None where it does not know the space.
+    dtype : torch.float64, or torch.complex128 where complex values make sense.
 
     Raises
     ------
     InputError
-        When a shape does not fit, or a value is not finite.
+        When a shape does not fit, a value is not finite, or complex values come where real ones are expected.
     OutsideError
         When a Function's domain does not reach all points.
     """
+
+    def own(function: Function) -> Tensor | None:
+        values = same_space(function) if same_space else None
+        return None if values is None else torch.from_numpy(values)
+
+    with torch.no_grad():
+        return tensors_at(data, points, name, shapes=shapes, same_space=own, dtype=dtype).numpy()
+
+
+def tensors_at(
+    data: Any,
+    points: FloatArray,
+    name: str,
+    *,
+    shapes: tuple[tuple[int, ...], ...] = ((),),
+    same_space: Callable[[Function], Tensor | None] | None = None,
+    dtype: torch.dtype = torch.float64,
+) -> Tensor:
+    """As `values_at`, as a tensor on the CPU that remembers what it was computed from."""
     n = len(points)
+    real = not dtype.is_complex
     if isinstance(data, Function):
+        if real and data.coefficients.is_complex():
+            raise InputError(f"{name} must be real; {data!r} is complex")
         if data.space.value_shape not in shapes:
             raise InputError(
                 f"{name} must have values of shape {_either(shapes)}; {data!r} has {data.space.value_shape}"
             )
         values = same_space(data) if same_space else None
         if values is None:
-            found = data(torch.from_numpy(np.ascontiguousarray(points)))
-            values = found.detach().cpu().to(torch.float64).numpy()
-        values = values.reshape(-1, n, *data.space.value_shape)
+            values = data(torch.from_numpy(np.ascontiguousarray(points)))
+        values = values.to("cpu", dtype).reshape(-1, n, *data.space.value_shape)
     else:
         raw: Any = data(torch.from_numpy(np.ascontiguousarray(points))) if callable(data) else data
         try:
-            array = np.asarray(raw.detach().cpu() if isinstance(raw, Tensor) else raw, dtype=np.float64)
+            found = raw if isinstance(raw, Tensor) else torch.from_numpy(np.array(raw, dtype=np.complex128 if np.iscomplexobj(raw) else np.float64))
         except (TypeError, ValueError) as error:
             raise InputError(f"{name} must be a number, a callable or a Function; got {data!r}") from error
-        if callable(data) and array.shape == (n, 1) and () in shapes:
-            array = array[:, 0]
-        if array.shape in shapes:
-            array = np.broadcast_to(array, (n, *array.shape))
-        elif not (callable(data) and array.shape[:1] == (n,) and array.shape[1:] in shapes):
+        if real and found.is_complex():
+            raise InputError(f"{name} must be real; got values of {found.dtype}")
+        found = found.to("cpu", dtype)
+        if callable(data) and tuple(found.shape) == (n, 1) and () in shapes:
+            found = found[:, 0]
+        if tuple(found.shape) in shapes:
+            found = found.expand(n, *found.shape)
+        elif not (callable(data) and tuple(found.shape[:1]) == (n,) and tuple(found.shape[1:]) in shapes):
             origin = (
                 f"{name}(points) must have shape (n,) or (n, *value) for n = {n} points" if callable(data) else name
             )
-            raise InputError(f"{origin} with values of shape {_either(shapes)}; got an array of shape {array.shape}")
-        values = array[None]
-    finite = np.isfinite(values)
+            raise InputError(
+                f"{origin} with values of shape {_either(shapes)}; got an array of shape {tuple(found.shape)}"
+            )
+        values = found[None]
+    finite = torch.isfinite(values.detach()).numpy()
     if not finite.all():
         place = np.argwhere(~finite)[0]
         raise InputError(
-            f"{name} must be finite; sample {place[0]} is {values[tuple(place)]} at {points[place[1]].tolist()}"
+            f"{name} must be finite; sample {place[0]} is {values[tuple(place)].item()} at {points[place[1]].tolist()}"
         )
     return values
+
+
+def is_tracked(data: Any, point: FloatArray) -> bool:
+    """Whether the values of the data are part of an autograd graph; a callable is asked at one point (1, d)."""
+    if not torch.is_grad_enabled():
+        return False
+    if isinstance(data, Function):
+        return data.coefficients.requires_grad
+    raw = data(torch.from_numpy(np.ascontiguousarray(point))) if callable(data) else data
+    return isinstance(raw, Tensor) and raw.requires_grad
 
 
 def check_coefficient(values: FloatArray, points: FloatArray, name: str = "coefficient") -> None:
