@@ -38,18 +38,24 @@ def factorise(
     max_iterations: int,
     *,
     many: bool = False,
+    near_nullspace: FloatArray | None = None,
 ) -> Callable[[FloatArray], FloatArray]:
     """A function that solves a symmetric positive definite system for right-hand sides (n,) or (n, k).
 
     With `many` the factors are laid out anew, which costs about as much as the factorisation of a small system and
     makes later solves several times faster, each column with the same bits whatever stands beside it.
 
+    Multigrid takes vectors (n, k) of small energy, such as rigid-body motions, as its `near_nullspace` (the constant
+    by default), and a matrix in rows of blocks (BSR) as a system of as many unknowns per node.
+
     Raises
     ------
     SolverError
         When the matrix is singular, or the iteration does not reach the tolerance; `.state` is the last iterate.
     """
-    return _direct(matrix, many) if method == "direct" else _multigrid(matrix, tolerance, max_iterations)
+    if method == "direct":
+        return _direct(matrix, many)
+    return _multigrid(matrix, tolerance, max_iterations, near_nullspace)
 
 
 def factorise_general(matrix: Any, *, singular: str, many: bool = False) -> Callable[[Any], Any]:
@@ -110,13 +116,19 @@ def _direct(matrix: Any, many: bool) -> Callable[[FloatArray], FloatArray]:
     return _checked(_columns(factor, many), "the system is singular to rounding")
 
 
-def _multigrid(matrix: Any, tolerance: float, max_iterations: int) -> Callable[[FloatArray], FloatArray]:
+def _multigrid(
+    matrix: Any, tolerance: float, max_iterations: int, near_nullspace: FloatArray | None = None
+) -> Callable[[FloatArray], FloatArray]:
     pyamg = require("pyamg", feature='method="multigrid"', install='pip install "funcspace[fem]"')
     # Local weights in place of spectral radii: those would be estimated from random vectors of the global generator.
+    per_node = matrix.blocksize[0] if matrix.format == "bsr" else 1
+    if per_node == 1:
+        matrix = matrix.tocsr()
     hierarchy = pyamg.smoothed_aggregation_solver(
-        matrix.tocsr(),
+        matrix,
+        B=near_nullspace,
         symmetry="symmetric",
-        strength=("symmetric", {"theta": 0.0 if matrix.nnz < 12 * matrix.shape[0] else 0.02}),
+        strength=("symmetric", {"theta": 0.0 if matrix.nnz < 12 * matrix.shape[0] * per_node else 0.02}),
         smooth=("jacobi", {"weighting": "local", "omega": 4.0 / 3.0}),
         presmoother=("gauss_seidel", {"sweep": "forward"}),
         postsmoother=("gauss_seidel", {"sweep": "backward"}),

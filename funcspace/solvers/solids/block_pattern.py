@@ -1,0 +1,88 @@
+"""Sparse matrices with one small block per pair of nodes: the pattern of vector-valued elements, built once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funcspace.solvers.assembly import SparsePattern
+
+__all__ = ["BlockPattern"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+class BlockPattern:
+    """Where the blocks (d, d) of local matrices go, in the whole matrix and in its part among the free unknowns.
+
+    Unknown i of node n has the number d n + i: coefficients (nodes, d) flattened.
+
+    Parameters
+    ----------
+    dofs : nodes of each element, (elements, local nodes).
+    nodes : number of nodes.
+    dim : size d of the blocks.
+    fixed : unknowns whose values are given, ascending.
+    """
+
+    def __init__(self, dofs: IntArray, nodes: int, dim: int, fixed: IntArray) -> None:
+        import scipy.sparse as sp
+
+        self.dim, self.size, self.fixed = dim, nodes * dim, fixed
+        self.free = np.setdiff1d(np.arange(self.size), fixed)
+        self._scalar = SparsePattern([dofs], nodes, np.arange(nodes))
+        count = self._scalar.nonzeros
+        places = self._scalar.inner(np.arange(1.0, count + 1.0))
+        self._order = places.data.astype(np.int64) - 1
+        self._structure = (places.indices, places.indptr)
+        numbers = np.arange(1.0, count * dim * dim + 1.0).reshape(count, dim, dim)
+        whole = sp.bsr_matrix((numbers, *self._structure), shape=(self.size,) * 2).tocsr()
+        rows = whole[self.free]
+        self._inner, self._coupling = rows[:, self.free].tocsr(), rows[:, fixed].tocsr()
+        self._inner_places = self._inner.data.astype(np.int64) - 1
+        self._coupling_places = self._coupling.data.astype(np.int64) - 1
+
+    def blocks(self, local: FloatArray) -> FloatArray:
+        """Blocks (n, d, d) of the whole matrix from local matrices (elements, nodes, d, nodes, d)."""
+        found = np.empty((self._scalar.nonzeros, self.dim, self.dim))
+        for i in range(self.dim):
+            for j in range(self.dim):
+                found[:, i, j] = self._scalar.values([local[:, :, i, :, j]])
+        return found[self._order]
+
+    def whole(self, blocks: FloatArray) -> Any:
+        """The whole matrix, in rows of blocks."""
+        import scipy.sparse as sp
+
+        return sp.bsr_matrix((blocks, *self._structure), shape=(self.size,) * 2)
+
+    def inner(self, blocks: FloatArray) -> Any:
+        """The part among the free unknowns, CSR."""
+        return self._with(self._inner, blocks.ravel()[self._inner_places])
+
+    def coupling(self, blocks: FloatArray) -> Any:
+        """The part from the given unknowns to the free ones, CSR."""
+        return self._with(self._coupling, blocks.ravel()[self._coupling_places])
+
+    def decoupled(self, blocks: FloatArray) -> Any:
+        """The whole matrix with each given unknown decoupled from all others, so that nodes keep whole blocks."""
+        indices, pointers = self._structure
+        keep = np.ones(self.size)
+        keep[self.fixed] = 0.0
+        keep = keep.reshape(-1, self.dim)
+        rows = np.repeat(np.arange(len(keep)), np.diff(pointers))
+        found = blocks * keep[rows][:, :, None] * keep[indices][:, None, :]
+        diagonal = np.flatnonzero(rows == indices)
+        own = np.einsum("nii->ni", blocks[diagonal])
+        node, component = np.nonzero(keep[rows[diagonal]] == 0.0)
+        found[diagonal[node], component, component] = np.abs(own[node, component])
+        return self.whole(found)
+
+    @staticmethod
+    def _with(pattern: Any, data: FloatArray) -> Any:
+        import scipy.sparse as sp
+
+        return sp.csr_matrix((data, pattern.indices, pattern.indptr), shape=pattern.shape)

@@ -1,0 +1,270 @@
+"""Linear elasticity of isotropic bodies, in the plane and in space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from funcspace.errors import InputError
+from funcspace.functions import Function
+from funcspace.geometry.domain import Domain
+from funcspace.solvers.problem_data import Data, batch_shape, values_at
+from funcspace.solvers.solids.block_pattern import BlockPattern
+from funcspace.solvers.solids.block_solve import block_solver
+from funcspace.solvers.solids.isotropic import IsotropicModuli, Plane
+from funcspace.solvers.solids.loading import Displacement, Loading
+from funcspace.solvers.solids.recovery import tensor_function, von_mises_function
+from funcspace.solvers.solids.vector_elements import VectorElements
+from funcspace.solvers.sparse_systems import Method, choose_method
+from funcspace.solvers.threads import over_threads
+
+__all__ = ["LinearElasticity"]
+
+FloatArray = NDArray[np.float64]
+
+
+class LinearElasticity:
+    r"""Small deformations of an isotropic elastic body.
+
+    -div sigma = f,  sigma = lambda tr(eps) I + 2 mu eps,  eps = (grad u + grad u^T)/2
+    u = g on supported parts (all components or some);  sigma n = t on loaded parts;  sigma n = 0 elsewhere
+
+    lambda = E nu / ((1 + nu)(1 - 2 nu)), mu = E / (2 (1 + nu)); in plane stress lambda is replaced by
+    2 lambda mu / (lambda + 2 mu). With lengths in m: u in m, E, sigma and t in Pa, f in N/m^3.
+
+    Data may be numbers or constant vectors, callables of float64 torch points (n, d), or Functions on any space that
+    reaches the domain. Functions with a batch make a batch of problems: the sparsity pattern is built once, the
+    factorisation is reused where only loads and displacements vary, and samples are spread over all cores.
+
+    Nearly incompressible bodies (nu > 0.49): P1 and Q1 elements lock, that is, come out far too stiff; take P2 or Q2.
+
+    Parameters
+    ----------
+    domain : a Mesh of triangles, quadrilaterals, tetrahedra or hexahedra, or a vertex Grid, in 2 or 3 dimensions.
+    element : P1, P2, Q1, Q2 or "linear"; the domain's default when None.
+    young, poisson : E and nu; or
+    lame_lambda, lame_mu : Lame's parameters.
+    plane : "strain" or "stress", for bodies in the plane; without meaning in space.
+    displacement : by part a number for all components, values (d,), or a mapping from component to number (a
+        roller: {"bottom": {"uy": 0.0}}). Where parts meet, the later one holds.
+    traction : t by part, values (d,).
+    pressure : p by part, t = -p n with the outward normal n.
+    body_force : f, values (d,).
+    method : "direct", "multigrid" (conjugate gradients, smoothed aggregation with the rigid motions) or "auto", by
+        the number of unknowns.
+    tolerance : relative residual of the iterative method.
+    max_iterations : bound on its iterations.
+    workers : number of threads over a batch; all cores by default.
+
+    Raises
+    ------
+    InputError : an unknown part or component, moduli out of range, data that are not finite or of a wrong shape.
+    DomainError : a domain in one dimension, or a basis this equation is not solved on.
+    SolverError : supports that leave a rigid motion free (named in the message), or no convergence.
+
+    Examples
+    --------
+    A bar under tension, held by rollers: u_x = x t / E.
+
+    >>> import torch
+    >>> import funcspace as fs
+    >>> bar = LinearElasticity(
+    ...     fs.Mesh.rectangle(0.25, 2.0, 1.0),
+    ...     "P1",
+    ...     young=100.0,
+    ...     poisson=0.3,
+    ...     plane="stress",
+    ...     displacement={"left": {"ux": 0.0}, "bottom": {"uy": 0.0}},
+    ...     traction={"right": (5.0, 0.0)},
+    ... )
+    >>> u = bar.solve()
+    >>> (u(torch.tensor([[2.0, 1.0]])) * 1e3).round().tolist()
+    [[100.0, -15.0]]
+    """
+
+    def __init__(
+        self,
+        domain: Domain,
+        element: str | None = None,
+        *,
+        young: Data | None = None,
+        poisson: Data | None = None,
+        lame_lambda: Data | None = None,
+        lame_mu: Data | None = None,
+        plane: Plane = "strain",
+        displacement: Mapping[str, Displacement] | None = None,
+        traction: Mapping[str, Data] | None = None,
+        pressure: Mapping[str, Data] | None = None,
+        body_force: Data | None = None,
+        method: Method = "auto",
+        tolerance: float = 1e-10,
+        max_iterations: int = 500,
+        workers: int | None = None,
+    ) -> None:
+        if plane not in ("strain", "stress"):
+            raise InputError(f'plane must be "strain" or "stress"; got {plane!r}')
+        if not 0.0 < tolerance < 1.0:
+            raise InputError(f"tolerance must lie between 0 and 1; got {tolerance}")
+        if max_iterations < 1:
+            raise InputError(f"max_iterations must be at least 1; got {max_iterations}")
+        choose_method(method, 1, 2)
+        self.moduli = IsotropicModuli(young, poisson, lame_lambda, lame_mu)
+        self.elements = VectorElements(domain, element)
+        self.loading = Loading(self.elements, displacement or {}, traction or {}, pressure or {}, body_force)
+        self.plane: Plane = plane
+        self.method: Method = method
+        self.tolerance, self.max_iterations, self.workers = tolerance, max_iterations, workers
+
+    @property
+    def space(self) -> Any:
+        """The space of the displacement."""
+        return self.elements.space
+
+    def with_data(self, **data: Any) -> LinearElasticity:
+        """The same body with some of its moduli, loads or displacements replaced.
+
+        Quadrature is shared, and the sparsity pattern where the supports stay the same.
+        """
+        loads = ("displacement", "traction", "pressure", "body_force")
+        moduli = ("young", "poisson", "lame_lambda", "lame_mu")
+        unknown = sorted(set(data) - {*loads, *moduli})
+        if unknown:
+            raise InputError(f"with_data takes {', '.join((*moduli, *loads))}; got {unknown[0]!r}")
+        other = object.__new__(LinearElasticity)
+        other.__dict__.update({k: v for k, v in self.__dict__.items() if k not in ("_lame", "_pattern")})
+        given = {name: value for name, value in data.items() if name in moduli}
+        if given:
+            pair = set(given) <= set(self.moduli.data())
+            other.moduli = IsotropicModuli(**({**self.moduli.data(), **given} if pair else given))
+        current = {name: getattr(self.loading, name) for name in loads}
+        changed = {name: value for name, value in data.items() if name in loads}
+        other.loading = Loading(self.elements, **(current | changed))
+        if "_pattern" in self.__dict__ and other.loading.layout() == self.loading.layout():
+            other.__dict__["_pattern"] = self._pattern
+        return other
+
+    @cached_property
+    def _lame(self) -> tuple[FloatArray, ...]:
+        elements = self.elements
+        cells = elements.assembly.cells
+
+        def at(datum: Any, name: str) -> FloatArray:
+            return values_at(datum, cells.points, name, same_space=lambda f: elements.own_values(cells, f))
+
+        return self.moduli.lame(at, cells.points, self.plane if elements.dim == 2 else "strain")
+
+    @cached_property
+    def _pattern(self) -> BlockPattern:
+        self.loading.check_supported()
+        return BlockPattern(self.elements.dofs, self.elements.nodes, self.elements.dim, self.loading.fixed)
+
+    def solve(self) -> Function:
+        """The displacement, with the batch shape of the data: coefficients (*batch, dofs, d)."""
+        batch = batch_shape({**self.moduli.data(), **self.loading.data()})
+        lame_lambda, lame_mu, _ = self._lame
+        pattern, elements = self._pattern, self.elements
+        load, given = self.loading.forces(), self.loading.given()
+        load = load.reshape(len(load), -1)
+        matrices = max(len(lame_lambda), len(lame_mu))
+        samples = max(matrices, len(load), len(given))
+        method = choose_method(self.method, len(pattern.free), elements.dim)
+        out = np.empty((samples, pattern.size))
+
+        def system(sample: int) -> tuple[Any, Any]:
+            first, second = (_pick(v, sample).reshape(elements.weights.shape) for v in (lame_lambda, lame_mu))
+            blocks = pattern.blocks(elements.isotropic_stiffness(first, second))
+            solve = block_solver(
+                pattern, blocks, elements.dof_points, method=method, tolerance=self.tolerance,
+                max_iterations=self.max_iterations,
+            )  # fmt: skip
+            return solve, pattern.coupling(blocks)
+
+        def finish(rows: slice, solve: Any, coupling: Any) -> None:
+            right = np.broadcast_to(load, (samples, pattern.size))[rows][:, pattern.free].T
+            values = np.broadcast_to(given, (samples, given.shape[1]))[rows]
+            right = np.ascontiguousarray(right - coupling @ values.T)
+            out[rows, pattern.free] = solve(right).T if len(right) else right.T
+            out[rows, pattern.fixed] = values
+
+        if matrices == 1:
+            solve, coupling = system(0)
+            over_threads(lambda start, stop: finish(slice(start, stop), solve, coupling), samples, self.workers)
+        else:
+
+            def work(start: int, stop: int) -> None:
+                for sample in range(start, stop):
+                    finish(slice(sample, sample + 1), *system(sample))
+
+            over_threads(work, samples, self.workers)
+        return elements.function(out, batch)
+
+    def strain(self, u: Function, element: str | None = None) -> Function:
+        """eps(u), values (d, d), as its L2 projection into `element` (that of u by default; "P0": means over cells)."""
+        strain, *_ = self._fields(u)
+        return tensor_function(self.elements, strain, element, batch=u.batch_shape, letter="e", name="strain")
+
+    def stress(self, u: Function, element: str | None = None) -> Function:
+        """sigma(u), values (d, d), projected as `strain`."""
+        _, stress, _ = self._fields(u)
+        return tensor_function(self.elements, stress, element, batch=u.batch_shape, letter="s", name="stress")
+
+    def von_mises(self, u: Function, element: str | None = None) -> Function:
+        """The von Mises stress sqrt(3/2 s : s) of the projected stress, with the stress across the plane in it."""
+        _, stress, across = self._fields(u)
+        return von_mises_function(self.elements, stress, across, element, u.batch_shape)
+
+    def energy(self, u: Function) -> Float[Tensor, "*batch"]:
+        r"""The strain energy, the integral of sigma : eps / 2, in J (per metre of thickness in the plane)."""
+        strain, stress, _ = self._fields(u)
+        weights = self.elements.weights.ravel()
+        total = np.einsum("spij,spij,p->s", stress, strain, weights)
+        return torch.from_numpy(0.5 * total).reshape(u.batch_shape)
+
+    def reaction(self, u: Function, part: str) -> Float[Tensor, "*batch d"]:
+        """The force that the support of a part exerts on the body: nodal forces minus loads, summed over its dofs."""
+        assembly = self.elements.assembly
+        if part not in assembly.parts:
+            raise InputError(f"no boundary part {part!r}; this domain has {sorted(assembly.parts)}")
+        _, stress, _ = self._fields(u)
+        elements, every = self.elements, slice(None)
+        gradients = elements.all_gradients
+        shape = (*elements.weights.shape, elements.dim, elements.dim)
+        inner = np.stack(
+            [elements.scatter(elements.internal_forces(s.reshape(shape), every, gradients)) for s in stress]
+        )
+        dofs = assembly.facet_dofs(assembly.parts[part])
+        total = (inner - self.loading.forces())[:, dofs].sum(axis=1)
+        return torch.from_numpy(total.reshape(*u.batch_shape, elements.dim))
+
+    def _fields(self, u: Function) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Strain, stress (samples, points, d, d) and the stress across the plane (samples, points)."""
+        elements, every = self.elements, slice(None)
+        d, found = elements.dim, []
+        for coefficients in elements.coefficients(u):
+            gradient = elements.displacement_gradient(coefficients, every, elements.all_gradients)
+            found.append(gradient.reshape(-1, d, d))
+        gradient = np.stack(found)
+        strain = 0.5 * (gradient + gradient.swapaxes(-1, -2))
+        lame_lambda, lame_mu, across = self._lame
+        if len(lame_lambda) not in (1, len(strain)):
+            raise InputError(f"the moduli are a batch of {len(lame_lambda)}, the displacement one of {len(strain)}")
+        trace = np.einsum("spii->sp", strain)
+        stress = 2 * lame_mu[..., None, None] * strain + (lame_lambda * trace)[..., None, None] * np.eye(d)
+        return strain, stress, across * trace
+
+    def __repr__(self) -> str:
+        shown = {kind: sorted(getattr(self.loading, kind)) for kind in ("displacement", "traction", "pressure")}
+        text = ", ".join(f"{kind} on {parts}" for kind, parts in shown.items() if parts)
+        plane = f", plane {self.plane}" if self.elements.dim == 2 else ""
+        return f"LinearElasticity({self.space.element!r} on {self.space.domain!r}{plane}{', ' + text if text else ''})"
+
+
+def _pick(values: FloatArray, sample: int) -> FloatArray:
+    return values[sample if len(values) > 1 else 0]
