@@ -4,5 +4,6 @@ from funcspace.solvers.coefficients import GaussianRecipe
 from funcspace.solvers.darcy import Darcy
 from funcspace.solvers.gaussian_fields import GaussianField
 from funcspace.solvers.poisson import Poisson
+from funcspace.solvers.sparse_solve import sparse_solve
 
-__all__ = ["Darcy", "GaussianField", "GaussianRecipe", "Poisson"]
+__all__ = ["Darcy", "GaussianField", "GaussianRecipe", "Poisson", "sparse_solve"]

@@ -71,6 +71,12 @@ class SparsePattern:
         block = self._coupling.tocoo()
         return self._coupling_places, block.row.astype(np.int64), block.col.astype(np.int64)
 
+    def whole(self, values: FloatArray) -> Any:
+        """The matrix among all dofs, CSR."""
+        import scipy.sparse as sp
+
+        return sp.csr_matrix((values, *self._whole), shape=(self.size, self.size))
+
     def inner(self, values: FloatArray) -> Any:
         """The block among the free dofs, CSR."""
         return self._with(self._inner, values[self._inner_places])
@@ -106,7 +112,8 @@ class _Elements:
         means = values.reshape(len(values), *self.weights.shape).mean(axis=2, keepdims=True)
         return np.broadcast_to(means, (len(values), *self.weights.shape)).reshape(values.shape)
 
-    def _table(self, kind: str, chunk: slice) -> FloatArray:
+    def table(self, kind: str, chunk: slice) -> FloatArray:
+        """Basis functions (local, elements, q) on some elements, or for "grad" gradients (local, d, elements, q)."""
         count = len(self.weights[chunk])
         tables = []
         for (field,) in self.basis.basis:
@@ -127,18 +134,18 @@ class _Elements:
         """Local matrices of the integral of c u v; coefficient (elements, q)."""
         blocks = []
         for chunk in self._chunks():
-            phi = np.moveaxis(self._table("value", chunk), 0, 1)
+            phi = np.moveaxis(self.table("value", chunk), 0, 1)
             weighted = phi * (coefficient[chunk] * self.weights[chunk])[:, None, :]
             blocks.append(weighted @ phi.transpose(0, 2, 1))
         return np.concatenate(blocks)
 
-    def load(self, values: FloatArray, size: int) -> FloatArray:
+    def load(self, values: NDArray[Any], size: int) -> NDArray[Any]:
         """Integrals of f against each basis function: (samples, size) from values (samples, points)."""
         if np.iscomplexobj(values):
             return self.load(values.real, size) + 1j * self.load(values.imag, size)
         total = np.zeros((len(values), size))
         for chunk in self._chunks():
-            phi = self._table("value", chunk)
+            phi = self.table("value", chunk)
             dofs = self.dofs[chunk].ravel()
             for sample, flat in enumerate(values):
                 f = flat.reshape(self.weights.shape)[chunk] * self.weights[chunk]
@@ -151,18 +158,18 @@ class _Elements:
         """The map from coefficients (dofs,) to values at the points."""
         import scipy.sparse as sp
 
-        phi = self._table("value", slice(None))
+        phi = self.table("value", slice(None))
         count, local = self.weights.size, self.dofs.shape[1]
         values = np.moveaxis(phi, 0, -1).reshape(count, local)
         columns = np.repeat(self.dofs, self.weights.shape[1], axis=0)
         starts = np.arange(0, count * local + 1, local)
         return SparseMap(sp.csr_matrix((values.ravel(), columns.ravel(), starts), shape=(count, self.size)))
 
-    def interpolate(self, coefficients: FloatArray) -> FloatArray:
+    def interpolate(self, coefficients: NDArray[Any]) -> NDArray[Any]:
         """Values (samples, points, *value) of functions of the same space, coefficients (samples, dofs, *value)."""
-        found = np.empty((len(coefficients), *self.weights.shape, *coefficients.shape[2:]), coefficients.dtype)
+        found: Any = np.empty((len(coefficients), *self.weights.shape, *coefficients.shape[2:]), coefficients.dtype)
         for chunk in self._chunks():
-            phi = self._table("value", chunk)
+            phi = self.table("value", chunk)
             # One sample at a time, so that its bits do not depend on the batch.
             for values, sample in zip(found, coefficients, strict=True):
                 values[chunk] = np.einsum("ieq,ei...->eq...", phi, sample[self.dofs[chunk]])
@@ -176,7 +183,7 @@ class CellAssembly(_Elements):
         """Local matrices of the integral of grad v . k grad u; coefficient (elements, q[, d, d])."""
         blocks = []
         for chunk in self._chunks():
-            gradient = self._table("grad", chunk).transpose(2, 0, 3, 1)
+            gradient = self.table("grad", chunk).transpose(2, 0, 3, 1)
             k = coefficient[chunk]
             if k.ndim == 2:
                 flux = gradient * (k * self.weights[chunk])[:, None, :, None]

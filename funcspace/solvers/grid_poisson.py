@@ -16,7 +16,7 @@ from funcspace.solvers.problem_data import check_coefficient, values_at
 if TYPE_CHECKING:
     from funcspace.solvers.poisson import Poisson
 
-__all__ = ["fits_grid_solver", "solve_on_grid"]
+__all__ = ["dirichlet_parts", "fits_grid_solver", "sides_of", "solve_on_grid"]
 
 FloatArray = NDArray[np.float64]
 
@@ -52,16 +52,16 @@ def solve_on_grid(problem: Poisson) -> FloatArray:
     natural: dict[str, Any] = dict(problem.neumann) | {part: g for part, (_, g) in problem.robin.items()}
     size = np.abs(load).reshape(len(load), -1).sum(axis=1)
     for part, g in natural.items():
-        for side in _sides_of(grid, part):
+        for side in sides_of(grid, part):
             added = _side_load(axes, side, g, f"natural data on {part!r}")
             load = load + added
             size = size + np.abs(added).reshape(len(added), -1).sum(axis=1)
-    dirichlet = _dirichlet_parts(problem, grid)
+    dirichlet = dirichlet_parts(problem, grid)
     fixed = np.zeros((grid.dim, 2), dtype=bool)
     given = np.zeros((1, *grid.shape))
     points = grid.points.numpy().reshape(*grid.shape, grid.dim)
     for part, data in dirichlet.items():
-        for axis, high in _sides_of(grid, part):
+        for axis, high in sides_of(grid, part):
             fixed[axis, high] = True
             face = (slice(None),) * axis + (-1 if high else 0,)
             where = points[face].reshape(-1, grid.dim)
@@ -71,7 +71,7 @@ def solve_on_grid(problem: Poisson) -> FloatArray:
             given[(slice(None), *face)] = values.reshape(len(values), *points[face].shape[:-1])
     alpha = np.zeros((grid.dim, 2))
     for part, (value, _) in problem.robin.items():
-        for axis, high in _sides_of(grid, part):
+        for axis, high in sides_of(grid, part):
             alpha[axis, high] = float(value)  # type: ignore[arg-type]
     weights = vertex_load(1.0, axes)
     free_of_constants = fixed.any() or alpha[~fixed].any() or (c is not None and c.any())
@@ -179,16 +179,18 @@ def _side_load(axes: list[FloatArray], side: tuple[int, int], g: Any, name: str)
     return load
 
 
-def _sides_of(grid: Any, part: str) -> list[tuple[int, int]]:
+def sides_of(grid: Any, part: str) -> list[tuple[int, int]]:
+    """The (axis, high) pairs of a boundary part."""
     names = [name for name in grid.boundary if name != "boundary"]
     sides: list[tuple[int, int]] = [(axis, high) for axis in range(grid.dim) for high in (0, 1)]
     return sides if part == "boundary" else [sides[names.index(part)]]
 
 
-def _dirichlet_parts(problem: Poisson, grid: Any) -> dict[str, Any]:
+def dirichlet_parts(problem: Poisson, grid: Any) -> dict[str, Any]:
+    """Dirichlet data by part, zero on the sides that no condition names where none were given."""
     if problem.dirichlet is not None:
         return problem.dirichlet
-    named = {side for part in (*problem.neumann, *problem.robin) for side in _sides_of(grid, part)}
+    named = {side for part in (*problem.neumann, *problem.robin) for side in sides_of(grid, part)}
     names = [name for name in grid.boundary if name != "boundary"]
     sides = list(product(range(grid.dim), (0, 1)))
     return {name: 0.0 for name, side in zip(names, sides, strict=True) if side not in named}

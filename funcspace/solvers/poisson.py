@@ -150,10 +150,18 @@ class Poisson:
         return (None if self.dirichlet is None else tuple(self.dirichlet), tuple(self.neumann), tuple(self.robin))
 
     def solve(self) -> Function:
-        """The solution, a Function of the problem's space, with the batch shape of the data."""
+        """The solution, a Function of the problem's space, with the batch shape of the data.
+
+        Where data are part of an autograd graph (Functions whose coefficients require gradients, tensors, callables
+        such as networks), so is the solution: derivatives come from the adjoint system, see `sparse_solve`.
+        """
+        from funcspace.solvers.differentiable_poisson import has_tracked_data, solve_tracked
         from funcspace.solvers.grid_poisson import fits_grid_solver, solve_on_grid
 
         batch = batch_shape(self._all_data())
+        if has_tracked_data(self):
+            tracked = solve_tracked(self)
+            return Function(self.space, tracked.reshape(*batch, *self.space.coefficient_shape), name="u")
         values = solve_on_grid(self) if fits_grid_solver(self) else self._solve_assembled()
         return Function(self.space, torch.from_numpy(values.reshape(*batch, *self.space.coefficient_shape)), name="u")
 

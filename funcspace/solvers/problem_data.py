@@ -96,7 +96,11 @@ def tensors_at(
     else:
         raw: Any = data(torch.from_numpy(np.ascontiguousarray(points))) if callable(data) else data
         try:
-            found = raw if isinstance(raw, Tensor) else torch.from_numpy(np.array(raw, dtype=np.complex128 if np.iscomplexobj(raw) else np.float64))
+            found = (
+                raw
+                if isinstance(raw, Tensor)
+                else torch.from_numpy(np.array(raw, dtype=np.complex128 if np.iscomplexobj(raw) else np.float64))
+            )
         except (TypeError, ValueError) as error:
             raise InputError(f"{name} must be a number, a callable or a Function; got {data!r}") from error
         if real and found.is_complex():
