@@ -15,6 +15,7 @@ from torch import Tensor
 
 from funcspace.errors import DomainError, InputError
 from funcspace.functions.basis import Outside
+from funcspace.functions.fem.function_exchange import FunctionExchange
 from funcspace.functions.space import FunctionSpace
 from funcspace.geometry.product import ProductDomain
 from funcspace.geometry.times import Times
@@ -26,7 +27,7 @@ __all__ = ["Function"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Function:
+class Function(FunctionExchange):
     """Coefficients `(*batch, [time,] dofs, *components)` on a space.
 
     Attributes

@@ -16,6 +16,7 @@ from torch import Tensor
 from funcspace.errors import DomainError, InputError
 from funcspace.functions.bases.make_basis import make_basis
 from funcspace.functions.basis import Basis, Outside, Quadrature, projection_between
+from funcspace.functions.fem.space_exchange import SpaceExchange
 from funcspace.functions.maps.linear_map import LinearMap, ReshapedMap, valuewise
 from funcspace.functions.maps.sparse_map import SparseMap
 from funcspace.functions.sampling import sample
@@ -30,7 +31,7 @@ CACHED_EVALUATIONS = 16
 Restriction = Literal["l2", "injection", "adjoint"]
 
 
-class FunctionSpace:
+class FunctionSpace(SpaceExchange):
     r"""The span of a basis on a domain, :math:`V = \{ \sum_i c_i \phi_i : c_i \in \mathbb{R}^{value} \}`.
 
     ============  ====================================================================
