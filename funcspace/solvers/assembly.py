@@ -142,7 +142,7 @@ class _Elements:
     def load(self, values: NDArray[Any], size: int) -> NDArray[Any]:
         """Integrals of f against each basis function: (samples, size) from values (samples, points)."""
         if np.iscomplexobj(values):
-            return self.load(values.real, size) + 1j * self.load(values.imag, size)
+            return self.load(np.real(values), size) + 1j * self.load(np.imag(values), size)
         total = np.zeros((len(values), size))
         for chunk in self._chunks():
             phi = self.table("value", chunk)
