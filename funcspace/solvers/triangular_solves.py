@@ -20,7 +20,7 @@ COLUMNS = 64
 
 
 @_compiled
-def _solve_columns(rows: Any, lower: Any, upper: Any, pivots: Any, b: Any) -> None:
+def _solve_columns(rows, lower, upper, pivots, b):
     lower_start, lower_column, lower_value = lower
     upper_start, upper_column, upper_value = upper
     count = b.shape[1]
@@ -39,7 +39,7 @@ def _solve_columns(rows: Any, lower: Any, upper: Any, pivots: Any, b: Any) -> No
 
 
 @_compiled
-def _solve_one(rows: Any, lower: Any, upper: Any, pivots: Any, b: Any) -> None:
+def _solve_one(rows, lower, upper, pivots, b):
     """The same operations in the same order as in `_solve_columns`, for one column."""
     lower_start, lower_column, lower_value = lower
     upper_start, upper_column, upper_value = upper
