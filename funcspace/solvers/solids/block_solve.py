@@ -25,6 +25,7 @@ def block_solver(
     method: Literal["direct", "multigrid"],
     tolerance: float,
     max_iterations: int,
+    many: bool = False,
 ) -> Callable[[FloatArray], FloatArray]:
     """A function that solves for right-hand sides (free,) or (free, k) of the free unknowns.
 
@@ -32,6 +33,7 @@ def block_solver(
     ----------
     blocks : of the whole matrix.
     points : of the nodes; they make the rigid motions, the near null space of smoothed aggregation.
+    many : lay the factors out for many right-hand sides.
 
     Raises
     ------
@@ -39,7 +41,7 @@ def block_solver(
         A singular matrix, or no convergence.
     """
     if method == "direct":
-        return factorise(pattern.inner(blocks), "direct", tolerance, max_iterations)
+        return factorise(pattern.inner(blocks), "direct", tolerance, max_iterations, many=many)
     modes = rigid_modes(points)
     modes[pattern.fixed] = 0.0
     solve = factorise(pattern.decoupled(blocks), "multigrid", tolerance, max_iterations, near_nullspace=modes)

@@ -100,6 +100,4 @@ def _check(good: NDArray[np.bool_], values: FloatArray, points: FloatArray, mess
         hint = ""
         if "poisson" in message and values[sample, point] >= 0.5:
             hint = "; nearly incompressible bodies take P2 or Q2 elements and, say, 0.4999"
-        raise InputError(
-            f"{message}; sample {sample} is {values[sample, point]:g} at {points[point].tolist()}{hint}"
-        )
+        raise InputError(f"{message}; sample {sample} is {values[sample, point]:g} at {points[point].tolist()}{hint}")

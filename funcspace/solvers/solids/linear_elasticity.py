@@ -19,7 +19,7 @@ from funcspace.solvers.problem_data import Data, batch_shape, values_at
 from funcspace.solvers.solids.block_pattern import BlockPattern
 from funcspace.solvers.solids.block_solve import block_solver
 from funcspace.solvers.solids.isotropic import IsotropicModuli, Plane
-from funcspace.solvers.solids.loading import Displacement, Loading
+from funcspace.solvers.solids.loading import Displacement, Loading, VectorData
 from funcspace.solvers.solids.recovery import tensor_function, von_mises_function
 from funcspace.solvers.solids.vector_elements import VectorElements
 from funcspace.solvers.sparse_systems import Method, choose_method
@@ -28,6 +28,9 @@ from funcspace.solvers.threads import over_threads
 __all__ = ["LinearElasticity"]
 
 FloatArray = NDArray[np.float64]
+
+# From so many right-hand sides on, laying the factors out anew pays.
+MANY = 8
 
 
 class LinearElasticity:
@@ -100,9 +103,9 @@ class LinearElasticity:
         lame_mu: Data | None = None,
         plane: Plane = "strain",
         displacement: Mapping[str, Displacement] | None = None,
-        traction: Mapping[str, Data] | None = None,
+        traction: Mapping[str, VectorData] | None = None,
         pressure: Mapping[str, Data] | None = None,
-        body_force: Data | None = None,
+        body_force: VectorData | None = None,
         method: Method = "auto",
         tolerance: float = 1e-10,
         max_iterations: int = 500,
@@ -117,7 +120,13 @@ class LinearElasticity:
         choose_method(method, 1, 2)
         self.moduli = IsotropicModuli(young, poisson, lame_lambda, lame_mu)
         self.elements = VectorElements(domain, element)
-        self.loading = Loading(self.elements, displacement or {}, traction or {}, pressure or {}, body_force)
+        self.loading = Loading(
+            self.elements,
+            {} if displacement is None else displacement,
+            {} if traction is None else traction,
+            {} if pressure is None else pressure,
+            body_force,
+        )
         self.plane: Plane = plane
         self.method: Method = method
         self.tolerance, self.max_iterations, self.workers = tolerance, max_iterations, workers
@@ -182,7 +191,7 @@ class LinearElasticity:
             blocks = pattern.blocks(elements.isotropic_stiffness(first, second))
             solve = block_solver(
                 pattern, blocks, elements.dof_points, method=method, tolerance=self.tolerance,
-                max_iterations=self.max_iterations,
+                max_iterations=self.max_iterations, many=matrices == 1 and samples >= MANY,
             )  # fmt: skip
             return solve, pattern.coupling(blocks)
 

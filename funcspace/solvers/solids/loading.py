@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Real
@@ -17,11 +17,12 @@ from funcspace.solvers.problem_data import Data, values_at
 from funcspace.solvers.solids.rigid_modes import free_motions
 from funcspace.solvers.solids.vector_elements import VectorElements
 
-__all__ = ["Displacement", "Loading"]
+__all__ = ["Displacement", "Loading", "VectorData"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-Displacement = Data | Mapping[str, Data]
+VectorData = Data | Sequence[float]
+Displacement = VectorData | Mapping[str, Data]
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,9 @@ class Loading:
 
     elements: VectorElements
     displacement: Mapping[str, Displacement] = field(default_factory=dict)
-    traction: Mapping[str, Data] = field(default_factory=dict)
+    traction: Mapping[str, VectorData] = field(default_factory=dict)
     pressure: Mapping[str, Data] = field(default_factory=dict)
-    body_force: Data | None = None
+    body_force: VectorData | None = None
 
     def __post_init__(self) -> None:
         known = sorted(self.elements.space.domain.boundary)

@@ -19,7 +19,12 @@ FloatArray = NDArray[np.float64]
 
 
 def recovered(
-    elements: VectorElements, values: FloatArray, element: str | None, *, components: tuple[str, ...], shape: tuple[int, ...]
+    elements: VectorElements,
+    values: FloatArray,
+    element: str | None,
+    *,
+    components: tuple[str, ...],
+    shape: tuple[int, ...],
 ) -> tuple[FunctionSpace, FloatArray]:
     """Coefficients (samples, dofs, n) of the L2 projection of values (samples, points, n) into a scalar basis.
 
@@ -63,7 +68,9 @@ def tensor_function(
     d = elements.dim
     axes = tuple(component[1:] for component in elements.components)
     names = tensor_components(letter, axes)
-    space, found = recovered(elements, values.reshape(*values.shape[:2], d * d), element, components=names, shape=(d, d))
+    space, found = recovered(
+        elements, values.reshape(*values.shape[:2], d * d), element, components=names, shape=(d, d)
+    )
     return Function(space, torch.from_numpy(found.reshape(*batch, *space.coefficient_shape)), name=name)
 
 

@@ -18,8 +18,8 @@ def rigid_modes(points: FloatArray) -> FloatArray:
     """Translations and rotations about the middle of the points (n, d), as columns (n d, 3 or 6) of size about one.
 
     >>> import numpy as np
-    >>> rigid_modes(np.array([[-1.0, 0.0], [1.0, 0.0]]))[:, 2].tolist()
-    [0.0, -1.0, 0.0, 1.0]
+    >>> rigid_modes(np.array([[-1.0, 1.0], [1.0, -1.0]]))[:, 2].tolist()
+    [-1.0, -1.0, 1.0, 1.0]
     """
     n, d = points.shape
     centred = points - points.mean(axis=0)
@@ -69,7 +69,9 @@ def free_motions(points: FloatArray, dofs: IntArray, fixed: IntArray, axes: tupl
 def _names(modes: FloatArray, held: NDArray[np.bool_], points: FloatArray, axes: tuple[str, ...]) -> list[str]:
     """Names of a basis of the motions that vanish at the held unknowns."""
     total = modes.shape[1]
-    _, sizes, directions = np.linalg.svd(modes[held], full_matrices=True) if held.any() else (0, np.zeros(0), np.eye(total))
+    _, sizes, directions = (
+        np.linalg.svd(modes[held], full_matrices=True) if held.any() else (0, np.zeros(0), np.eye(total))
+    )
     rank = int((sizes > TOLERANCE * max(float(sizes.max(initial=0.0)), 1.0)).sum())
     free = directions[rank:]
     if len(free) == 0:
@@ -81,10 +83,8 @@ def _names(modes: FloatArray, held: NDArray[np.bool_], points: FloatArray, axes:
     names = [labels[i] for i in range(total) if projector[i, i] > 1.0 - 1e-6]
     if len(names) == len(free):
         return names
-    rest = [row for row in _reduced(free) if not any(abs(row[i]) > 1 - 1e-6 for i in range(total))]
-    for row in rest[: len(free) - len(names)]:
-        names.append(_combination(row, points, axes))
-    return names
+    mixed = [row for row in _reduced(free) if np.abs(row).sum() > 1.0 + 1e-6]
+    return names + [_combination(row, points, axes) for row in mixed]
 
 
 def _reduced(free: FloatArray) -> FloatArray:

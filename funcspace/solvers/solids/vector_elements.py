@@ -120,7 +120,7 @@ class VectorElements:
         """Sum nodal vectors (elements, nodes, d) into (dofs, d)."""
         flat = (self.dofs if dofs is None else dofs).ravel()
         columns = [np.bincount(flat, weights=local[..., i].ravel(), minlength=self.nodes) for i in range(self.dim)]
-        return np.stack(columns, axis=1)
+        return np.asarray(np.stack(columns, axis=1), dtype=np.float64)
 
     def load(self, elements: Any, values: FloatArray) -> FloatArray:
         """Integrals of f . phi_a e_i over cells or facets: (samples, dofs, d) from values (samples, points, d)."""
