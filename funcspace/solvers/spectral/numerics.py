@@ -1,0 +1,61 @@
+"""How a spectral solver computes: its steps, precision, device and threads."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from funcspace.errors import InputError
+
+__all__ = ["Numerics"]
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """Settings of a spectral solver that do not change the problem.
+
+    Attributes
+    ----------
+    step : length of a time step; None lets each sample choose its own by `courant`. The interval between two
+        instants is cut into equal steps of at most this length.
+    courant : the product of the step and the rate of the terms that are not treated exactly: velocity times the
+        highest wavenumber for transport, slope of the reaction for reactions, lowered where linear decay is faster.
+    refinement : the solver's grid is this many times finer than the grid of the data, along each axis.
+    dtype : torch.float64 or torch.float32.
+    device : where the solver runs.
+    workers : number of threads over batches, on the CPU; all cores by default. Results do not depend on it.
+
+    Raises
+    ------
+    InputError : a setting out of range.
+
+    Examples
+    --------
+    >>> Numerics(step=0.01).step
+    0.01
+    """
+
+    step: float | None = None
+    courant: float = 1.0
+    refinement: int = 1
+    dtype: torch.dtype = torch.float64
+    device: torch.device | str = "cpu"
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.step is not None and not (math.isfinite(self.step) and self.step > 0):
+            raise InputError(f"step must be a positive number of time units, or None; got {self.step!r}")
+        if not (math.isfinite(self.courant) and 0 < self.courant <= 2):
+            raise InputError(f"courant must be positive and at most 2; got {self.courant!r}")
+        if isinstance(self.refinement, bool) or not isinstance(self.refinement, int) or self.refinement < 1:
+            raise InputError(f"refinement must be a whole number, at least 1; got {self.refinement!r}")
+        if self.dtype not in (torch.float64, torch.float32):
+            raise InputError(f"dtype must be torch.float64 or torch.float32; got {self.dtype}")
+        if self.workers is not None and self.workers < 1:
+            raise InputError(f"workers must be at least 1, or None for all cores; got {self.workers!r}")
+        try:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise InputError(f"the device {self.device!r} is not available: {error}") from error
