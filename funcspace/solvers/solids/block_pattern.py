@@ -26,6 +26,10 @@ class BlockPattern:
     nodes : number of nodes.
     dim : size d of the blocks.
     fixed : unknowns whose values are given, ascending.
+
+    Attributes
+    ----------
+    diagonal : places of the blocks on the diagonal, by node.
     """
 
     def __init__(self, dofs: IntArray, nodes: int, dim: int, fixed: IntArray) -> None:
@@ -38,6 +42,8 @@ class BlockPattern:
         places = self._scalar.inner(np.arange(1.0, count + 1.0))
         self._order = places.data.astype(np.int64) - 1
         self._structure = (places.indices, places.indptr)
+        self._rows = np.repeat(np.arange(nodes), np.diff(places.indptr))
+        self.diagonal = np.flatnonzero(self._rows == places.indices)
         numbers = np.arange(1.0, count * dim * dim + 1.0).reshape(count, dim, dim)
         whole = sp.bsr_matrix((numbers, *self._structure), shape=(self.size,) * 2).tocsr()
         rows = whole[self.free]
@@ -69,16 +75,13 @@ class BlockPattern:
 
     def decoupled(self, blocks: FloatArray) -> Any:
         """The whole matrix with each given unknown decoupled from all others, so that nodes keep whole blocks."""
-        indices, pointers = self._structure
         keep = np.ones(self.size)
         keep[self.fixed] = 0.0
         keep = keep.reshape(-1, self.dim)
-        rows = np.repeat(np.arange(len(keep)), np.diff(pointers))
-        found = blocks * keep[rows][:, :, None] * keep[indices][:, None, :]
-        diagonal = np.flatnonzero(rows == indices)
-        own = np.einsum("nii->ni", blocks[diagonal])
-        node, component = np.nonzero(keep[rows[diagonal]] == 0.0)
-        found[diagonal[node], component, component] = np.abs(own[node, component])
+        found = blocks * keep[self._rows][:, :, None] * keep[self._structure[0]][:, None, :]
+        own = np.einsum("nii->ni", blocks[self.diagonal])
+        node, component = np.nonzero(keep == 0.0)
+        found[self.diagonal[node], component, component] = np.abs(own[node, component])
         return self.whole(found)
 
     @staticmethod
