@@ -12,7 +12,7 @@ from pathlib import Path
 
 from funcspace.errors import FileError
 
-__all__ = ["atomic_file", "atomic_folder"]
+__all__ = ["atomic_file", "atomic_folder", "replace_folder"]
 
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
@@ -77,7 +77,7 @@ def atomic_folder(path: str | os.PathLike[str], *, may_replace: Callable[[Path],
             temporary.mkdir()
             yield temporary
             _sync_tree(temporary)
-            _put_in_place(temporary, target)
+            replace_folder(temporary, target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -121,8 +121,8 @@ def _sync_tree(folder: Path) -> None:
         _sync(Path(parent))
 
 
-def _put_in_place(new: Path, target: Path) -> None:
-    """Rename `new` to `target`; what was there is removed once `new` has its name."""
+def replace_folder(new: Path, target: Path) -> None:
+    """Rename the folder `new` to `target`; what was there is removed once `new` has its name."""
     if not target.exists():
         os.rename(new, target)
     elif _exchange(new, target):

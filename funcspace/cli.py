@@ -25,7 +25,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 MODELS = {"mgno": "MgNO", "fno": "FNO"}
-PROBLEMS = {"darcy": "Darcy"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
     except KeyboardInterrupt:
-        typer.echo("interrupted; a fit with --folder goes on with the same command", err=True)
+        typer.echo("interrupted; data, and a fit with --folder, go on with the same command", err=True)
         return 130
     except (FuncspaceError, OSError) as error:
         if "--debug" in words:
@@ -92,25 +91,52 @@ def demo(
     )
 
 
+def _problems(shown: bool | None) -> None:
+    if shown:
+        known = fs.solvers.problems()
+        width = max(map(len, known))
+        typer.echo("\n".join(f"{name:{width}s}  {text}" for name, text in known.items()))
+        raise typer.Exit
+
+
 @app.command()
 def data(
-    name: Annotated[str, typer.Argument(help=f"Problem: {', '.join(PROBLEMS)}.")],
+    name: Annotated[str, typer.Argument(help="Problem, such as darcy; --list shows all.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write, .nc or .zarr.")],
     samples: Annotated[int, typer.Option("--samples", "-n", help="How many samples.")] = 256,
-    resolution: Annotated[int, typer.Option(help="Grid points per side.")] = 64,
+    resolution: Annotated[int | None, typer.Option(help="Grid points per side; the same as --set resolution=.")] = None,
     coefficient: Annotated[
-        str, typer.Option(help="Kind of coefficient: threshold, rough, lognormal, multiscale.")
-    ] = "threshold",
+        str | None, typer.Option(help="Kind of coefficient; the same as --set coefficient=.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--set", help="Option of the problem, such as resolution=128; repeatable.")
+    ] = None,
     seed: Seed = 0,
+    first: Annotated[int, typer.Option(help="Number of the first sample.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes; by default one for each core where it saves time.")
+    ] = None,
+    chunk: Annotated[int | None, typer.Option(help="Samples that are made and written together.")] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Start over instead of going on with what is there.")
+    ] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Make samples that failed once more.")] = False,
+    listing: Annotated[
+        bool | None, typer.Option("--list", callback=_problems, is_eager=True, help="List the problems and stop.")
+    ] = None,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Make a data set with a reference solver."""
-    if name.lower() not in PROBLEMS:
-        raise InputError(f"no problem {name!r}; there is {', '.join(PROBLEMS)}")
-    solver = getattr(fs.solvers, PROBLEMS[name.lower()])(coefficient=coefficient, resolution=resolution)
-    made = solver.sample(samples, seed=seed)
-    made.save(output)
-    typer.echo(f"{made!r}\nwritten to {output}")
+    """Make a data set with a reference solver; after an interruption, the same command goes on."""
+    given = {"resolution": resolution, "coefficient": coefficient}
+    options = {key: value for key, value in given.items() if value is not None} | _pairs(option or [])
+    made = fs.solvers.generate(
+        fs.solvers.problem(name, **options), samples, output, seed, first=first, chunk=chunk, workers=workers,
+        progress=False if quiet else None, resume=not restart, retry_failed=retry_failed,
+    )  # fmt: skip
+    typer.echo(f"{made.data!r}\nwritten to {output}")
+    for sample in made.failed:
+        typer.echo(f"sample {sample.index} failed: {' '.join(sample.message.split())}", err=True)
 
 
 @app.command()
@@ -200,13 +226,20 @@ def _model(name: str) -> Any:
 
 def _options_of(kind: type, words: Sequence[str]) -> dict[str, Any]:
     known = [name for name in inspect.signature(kind).parameters if name not in ("in_channels", "out_channels")]
+    options = _pairs(words)
+    for key in options:
+        if key not in known:
+            raise InputError(f"{kind.__name__} has no option {key!r}; it has {', '.join(known)}")
+    return options
+
+
+def _pairs(words: Sequence[str]) -> dict[str, Any]:
+    """The options of words name=value; a value is read as JSON where it is JSON."""
     options: dict[str, Any] = {}
     for word in words:
         key, sign, value = word.partition("=")
         if not sign:
             raise InputError(f"--set takes name=value, got {word!r}")
-        if key not in known:
-            raise InputError(f"{kind.__name__} has no option {key!r}; it has {', '.join(known)}")
         try:
             options[key] = json.loads(value)
         except ValueError:

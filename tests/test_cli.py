@@ -34,6 +34,25 @@ def test_data_is_what_the_solver_makes(made: Path) -> None:
     assert stored.outputs["u"].coefficients.equal(fresh.outputs["u"].coefficients)
 
 
+def test_data_streams_resumes_and_takes_options(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    path = tmp_path / "darcy.zarr"
+    words = ["data", "darcy", "-o", str(path), "--set", "resolution=8", "--set", "coefficient=rough", "--workers", "1"]
+    assert main([*words, "-n", "3", "--chunk", "2"]) == 0
+    assert "OperatorData: 3 samples" in capsys.readouterr().out
+    assert main([*words, "-n", "5"]) == 0
+    fresh = fs.solvers.Darcy("rough", resolution=8).sample(5)
+    assert fs.OperatorData.load(path).outputs["u"].coefficients.equal(fresh.outputs["u"].coefficients)
+    assert main([*words, "-n", "2"]) == 1
+    assert "load it and take a slice" in capsys.readouterr().err
+    assert main([*words, "-n", "2", "--restart"]) == 0
+    assert len(fs.OperatorData.load(path)) == 2
+
+
+def test_data_lists_its_problems(capsys: pytest.CaptureFixture) -> None:
+    assert main(["data", "--list"]) == 0
+    assert "Pairs (coefficient, solution) of the Darcy problem." in capsys.readouterr().out
+
+
 def test_evaluate_prints_the_metrics_of_the_surrogate(made: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["evaluate", str(made / "model"), str(made / "darcy.nc"), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -54,6 +73,8 @@ def test_info_describes_files_surrogates_and_the_installation(made: Path, capsys
     ("words", "message"),
     [
         (["data", "stokes", "-o", "x.nc"], "no problem 'stokes'"),
+        (["data", "darcy", "-o", "x.nc", "--set", "resolutoin=9"], "did you mean 'resolution'?"),
+        (["data", "darcy", "-o", "x.nc", "--set", "resolution"], "--set takes name=value"),
         (["fit", "missing.nc", "-o", "out"], "missing.nc"),
         (["evaluate", "nowhere", "missing.nc"], "no saved surrogate"),
         (["info", "missing.zarr"], "missing.zarr"),

@@ -3,7 +3,21 @@
 from funcspace.solvers.coefficients import GaussianRecipe
 from funcspace.solvers.darcy import Darcy
 from funcspace.solvers.gaussian_fields import GaussianField
+from funcspace.solvers.generation import Generation, generate
 from funcspace.solvers.poisson import Poisson
+from funcspace.solvers.registry import problem, problems
+from funcspace.solvers.solids import LinearElasticity
 from funcspace.solvers.sparse_solve import sparse_solve
 
-__all__ = ["Darcy", "GaussianField", "GaussianRecipe", "Poisson", "sparse_solve"]
+__all__ = [
+    "Darcy",
+    "GaussianField",
+    "GaussianRecipe",
+    "Generation",
+    "LinearElasticity",
+    "Poisson",
+    "generate",
+    "problem",
+    "problems",
+    "sparse_solve",
+]

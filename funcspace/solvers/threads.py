@@ -7,7 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-__all__ = ["available_cores", "over_threads"]
+__all__ = ["available_cores", "limit_cores", "over_threads"]
+
+_limit: list[int] = []
 
 
 def over_threads(work: Callable[[int, int], Any], samples: int, workers: int | None) -> None:
@@ -25,4 +27,10 @@ def over_threads(work: Callable[[int, int], Any], samples: int, workers: int | N
 
 def available_cores() -> int:
     """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min([cores, *_limit])
+
+
+def limit_cores(count: int) -> None:
+    """Let solvers of this process use at most so many cores: it is one of several that share the machine."""
+    _limit[:] = [max(1, int(count))]
