@@ -50,3 +50,17 @@ def test_darcy_surrogate(tmp_path: Path) -> None:
 def test_larger_than_memory(tmp_path: Path) -> None:
     metrics = example("larger_than_memory").main(tmp_path, samples=48, epochs=2)
     assert metrics["rel_l2"] < 0.5 and (tmp_path / "history.png").exists()
+
+
+def test_recover_coefficient(tmp_path: Path) -> None:
+    metrics = example("recover_coefficient").main(tmp_path, size=0.1, steps=40)
+    assert metrics["rel_l2"] < 0.35  # zero, the mean of the prior, scores 1
+    assert 0.7 < metrics["misfit"] < 1.1  # it explains the data down to the noise and not further
+    assert (tmp_path / "recovered.png").exists()
+
+
+@pytest.mark.slow
+def test_solver_in_the_loop(tmp_path: Path) -> None:
+    metrics = example("solver_in_the_loop").main(tmp_path, resolution=9, steps=150)
+    assert metrics["rel_l2"] < 0.6  # a constant coefficient scores 1
+    assert (tmp_path / "inverted.png").exists()

@@ -56,27 +56,6 @@ class SparsePattern:
         flat = np.concatenate([block.ravel() for block in local])
         return np.asarray(np.bincount(self._slots, weights=flat, minlength=self.nonzeros), dtype=np.float64)
 
-    @property
-    def slots(self) -> IntArray:
-        """The place among the matrix's entries of each entry of the local matrices."""
-        return self._slots
-
-    def inner_entries(self) -> tuple[IntArray, IntArray, IntArray]:
-        """Places among the entries, rows and columns of the block among the free dofs, numbered within it."""
-        block = self._inner.tocoo()
-        return self._inner_places, block.row.astype(np.int64), block.col.astype(np.int64)
-
-    def coupling_entries(self) -> tuple[IntArray, IntArray, IntArray]:
-        """The same of the block from the fixed dofs to the free ones."""
-        block = self._coupling.tocoo()
-        return self._coupling_places, block.row.astype(np.int64), block.col.astype(np.int64)
-
-    def whole(self, values: FloatArray) -> Any:
-        """The matrix among all dofs, CSR."""
-        import scipy.sparse as sp
-
-        return sp.csr_matrix((values, *self._whole), shape=(self.size, self.size))
-
     def inner(self, values: FloatArray) -> Any:
         """The block among the free dofs, CSR."""
         return self._with(self._inner, values[self._inner_places])
@@ -165,6 +144,13 @@ class _Elements:
         starts = np.arange(0, count * local + 1, local)
         return SparseMap(sp.csr_matrix((values.ravel(), columns.ravel(), starts), shape=(count, self.size)))
 
+    @cached_property
+    def products(self) -> FloatArray:
+        """Weighted products of the basis functions, (elements, q, local * local)."""
+        phi = np.moveaxis(self.table("value", slice(None)), 0, -1)
+        weighted = phi * self.weights[..., None]
+        return np.ascontiguousarray((weighted[..., :, None] * phi[..., None, :]).reshape(*self.weights.shape, -1))
+
     def interpolate(self, coefficients: NDArray[Any]) -> NDArray[Any]:
         """Values (samples, points, *value) of functions of the same space, coefficients (samples, dofs, *value)."""
         found: Any = np.empty((len(coefficients), *self.weights.shape, *coefficients.shape[2:]), coefficients.dtype)
@@ -178,6 +164,13 @@ class _Elements:
 
 class CellAssembly(_Elements):
     """Integrals over cells."""
+
+    @cached_property
+    def gradient_products(self) -> FloatArray:
+        """Weighted products of the gradients of the basis functions, (elements, q, local * local)."""
+        gradients = self.table("grad", slice(None)).transpose(2, 3, 0, 1)
+        products = (gradients * self.weights[..., None, None]) @ gradients.swapaxes(2, 3)
+        return np.ascontiguousarray(products.reshape(*self.weights.shape, -1))
 
     def stiffness(self, coefficient: FloatArray) -> FloatArray:
         """Local matrices of the integral of grad v . k grad u; coefficient (elements, q[, d, d])."""

@@ -14,9 +14,9 @@ from torch import Tensor
 from funcspace.errors import InputError
 from funcspace.functions import Function
 from funcspace.geometry import Grid
+from funcspace.solvers.element_solve import ElementForm, action, element_solve
 from funcspace.solvers.grid_poisson import dirichlet_parts, fits_grid_solver, sides_of
 from funcspace.solvers.problem_data import check_coefficient, is_tracked, tensors_at
-from funcspace.solvers.sparse_solve import Solver, solve_with
 from funcspace.solvers.sparse_systems import choose_method, factorise
 from funcspace.solvers.threads import over_threads
 
@@ -38,14 +38,15 @@ def has_tracked_data(problem: Poisson) -> bool:
 def solve_tracked(problem: Poisson) -> Float[Tensor, "samples dofs"]:
     r"""Solutions, part of the graph of the data.
 
-    The system is K(k, c, alpha)_ff u_f = b_f - K_fg g, its entries and loads linear in the data and assembled in torch;
-    only the solve itself has a derivative of its own, see `sparse_solve`.
+    u = g + w with K(k, c, alpha) w = b - K(k, c, alpha) g on the unknowns, and w = 0 elsewhere
+
+    K and b are linear in the data; only the solve itself has a derivative of its own, see `element_solve`.
     """
     return _TrackedSolve(problem).solution()
 
 
 class _TrackedSolve:
-    """One solve: its data as tensors at quadrature points, its matrices as tensors of entries."""
+    """One solve: its data as tensors at quadrature points, its system as forms that are linear in them."""
 
     def __init__(self, problem: Poisson) -> None:
         self.problem, self.assembly, self.discrete = problem, problem.assembly, problem._discrete
@@ -53,58 +54,42 @@ class _TrackedSolve:
         self.k = self._at(cells, problem.coefficient, "coefficient", ((), (d, d)))
         check_coefficient(self.k.detach().numpy(), cells.points)
         self.c = self._at(cells, problem.reaction, "reaction")
-        if isinstance(problem.space.domain, Grid):
-            self.k, self.c = (self._cell_means(values) if values.ndim == 2 else values for values in (self.k, self.c))
-        self.alphas = [
-            self._at(facets, problem.robin[part][0], f"robin[{part!r}] alpha")
+        self.alphas = {
+            part: self._at(facets, problem.robin[part][0], f"robin[{part!r}] alpha")
             for part, facets in self.discrete.robin.items()
-        ]
-        signs = {"reaction": self.c}
-        signs |= {f"robin[{p!r}] alpha": alpha for p, alpha in zip(problem.robin, self.alphas, strict=True)}
-        for name, values in signs.items():
+        }
+        for name, values in ({"reaction": self.c} | {f"robin[{p!r}] alpha": a for p, a in self.alphas.items()}).items():
             if bool((values < 0).any()):
                 raise InputError(f"{name} must not be negative: the system would not be positive definite")
+        self.singular = not (
+            len(self.discrete.pattern.fixed)
+            or bool(self.c.any())
+            or any(bool(alpha.any()) for alpha in self.alphas.values())
+        )
+        # One unknown of a pure Neumann problem is pinned; the mean is set afterwards.
+        self.free = self.discrete.pattern.free[1:] if self.singular else self.discrete.pattern.free
 
     def solution(self) -> Tensor:
         from funcspace.solvers.poisson import balanced
 
-        pattern, size = self.discrete.pattern, self.assembly.size
         parts = self._loads()
         load = sum(parts[1:], parts[0])
-        given = self._given()
-        entries = self._entries()
-        samples = max(len(load), len(given), len(entries))
-        singular = not len(pattern.fixed) and not bool(self.c.any()) and not any(bool(a.any()) for a in self.alphas)
-        if singular:
+        forms, coefficients = self._system()
+        if self.singular:
             sizes = sum((part.detach().abs().sum(dim=1) for part in parts), torch.zeros(1)).numpy()
             balanced(load.detach().numpy(), self.discrete.ones_mass, sizes)
             ones = torch.from_numpy(self.discrete.ones_mass)
             load = load - load.sum(dim=1, keepdim=True) / ones.sum() * ones
-        right = load[:, pattern.free]
-        if len(pattern.fixed):
-            places, rows, columns = (torch.from_numpy(index) for index in pattern.coupling_entries())
-            lifted = entries[:, places] * given[:, columns]
-            right = right - torch.zeros(len(lifted), len(pattern.free), dtype=torch.float64).index_add(1, rows, lifted)
-        places, rows, columns = pattern.inner_entries()
-        if singular:  # one unknown is pinned, the mean is set afterwards
-            kept = (rows > 0) & (columns > 0)
-            places, rows, columns = places[kept], rows[kept] - 1, columns[kept] - 1
-            right = right[:, 1:]
-        inner = entries[:, torch.from_numpy(places)]
-        found = torch.zeros(samples, right.shape[1], dtype=torch.float64)
-        if right.shape[1]:
-            found = solve_with(
-                self._solver(entries, singular), inner.expand(samples, -1), right.expand(samples, -1),
-                torch.from_numpy(rows), torch.from_numpy(columns),
-            )  # fmt: skip
-        free = torch.from_numpy(pattern.free[1:] if singular else pattern.free)
-        whole = torch.zeros(samples, size, dtype=torch.float64).index_copy(1, free, found)
-        if len(pattern.fixed):
-            whole = whole.index_copy(1, torch.from_numpy(pattern.fixed), given.expand(samples, -1))
-        if singular:
+        given = self._given()
+        if given.requires_grad or bool(given.any()):
+            load = load - action(forms, coefficients, given)
+        unknown = torch.zeros(self.assembly.size, dtype=torch.float64)
+        unknown[self.free] = 1.0
+        found = given + element_solve(self._solver(), forms, coefficients, load * unknown)
+        if self.singular:
             weights = torch.from_numpy(self.discrete.ones_mass)
-            whole = whole - ((whole @ weights) / weights.sum())[:, None]
-        return whole
+            found = found - ((found @ weights) / weights.sum())[:, None]
+        return found
 
     def _at(self, elements: Any, data: Any, name: str, shapes: tuple[tuple[int, ...], ...] = ((),)) -> Tensor:
         def own(function: Function) -> Tensor | None:
@@ -116,11 +101,6 @@ class _TrackedSolve:
 
         return tensors_at(data, elements.points, name, shapes=shapes, same_space=own)
 
-    def _cell_means(self, values: Tensor) -> Tensor:
-        shape = self.assembly.cells.weights.shape
-        means = values.reshape(len(values), *shape).mean(dim=2, keepdim=True)
-        return means.expand(len(values), *shape).reshape(values.shape)
-
     def _loads(self) -> list[Tensor]:
         problem, discrete, cells = self.problem, self.discrete, self.assembly.cells
         loads = [_tested(cells, self._at(cells, problem.source, "source"))]
@@ -131,7 +111,7 @@ class _TrackedSolve:
         return loads
 
     def _given(self) -> Tensor:
-        """Dirichlet values (samples or 1, fixed dofs)."""
+        """Dirichlet values (samples or 1, dofs), zero at all other dofs."""
         problem, places = self.problem, self.problem.space.dof_points
         assert places is not None
         points = places.numpy()
@@ -141,64 +121,78 @@ class _TrackedSolve:
             values = tensors_at(data, points[dofs], f"dirichlet[{part!r}]")
             found = found.expand(max(len(found), len(values)), -1)
             found = found.index_copy(1, torch.from_numpy(dofs), values.expand(len(found), -1))
-        return found[:, self.discrete.pattern.fixed]
+        return found
 
-    def _entries(self) -> Tensor:
-        """Entries of the whole matrix (samples or 1, nonzeros)."""
-        cells = self.assembly.cells
-        gradients = torch.from_numpy(np.ascontiguousarray(cells.table("grad", slice(None)).transpose(2, 3, 0, 1)))
-        weights = torch.from_numpy(cells.weights)
-        k = self.k.reshape(len(self.k), *weights.shape, *self.k.shape[2:])
-        if k.ndim == 3:
-            local = torch.einsum("beq,eqia,eqja->beij", k * weights, gradients, gradients)
+    def _system(self) -> tuple[list[ElementForm], list[Tensor]]:
+        """The forms of the equation and their coefficients."""
+        cells, d = self.assembly.cells, self.problem.space.domain.dim
+        dofs = torch.from_numpy(cells.dofs)
+        terms = []
+        if self.k.ndim > 2:
+            gradients = cells.table("grad", slice(None)).transpose(2, 3, 1, 0)
+            left = gradients[:, :, :, None, :, None] * cells.weights[..., None, None, None, None]
+            tables = (left * gradients[:, :, None, :, None, :]).reshape(len(dofs), -1, dofs.shape[1] ** 2)
+            terms.append((torch.from_numpy(tables), dofs, self.k.reshape(len(self.k), -1)))
+            assert tables.shape[1] == cells.weights.shape[1] * d * d
         else:
-            flux = torch.einsum("beqac,eqjc->beqja", k * weights[..., None, None], gradients)
-            local = torch.einsum("eqia,beqja->beij", gradients, flux)
-        blocks = [local.flatten(1)]
+            terms.append(self._cell_term(cells.gradient_products, self.k))
         if self.c.requires_grad or bool(self.c.any()):
-            reaction = _local_mass(cells, self.c).flatten(1)
-            blocks[0] = blocks[0] + reaction
-        blocks += [
-            _local_mass(facets, alpha).flatten(1)
-            for facets, alpha in zip(self.discrete.robin.values(), self.alphas, strict=True)
-        ]
-        samples = max(len(block) for block in blocks)
-        flat = torch.cat([block.expand(samples, -1) for block in blocks], dim=1)
-        pattern = self.discrete.pattern
-        slots = torch.from_numpy(pattern.slots.reshape(-1))
-        return torch.zeros(samples, pattern.nonzeros, dtype=torch.float64).index_add(1, slots, flat)
+            terms.append(self._cell_term(cells.products, self.c))
+        for part, facets in self.discrete.robin.items():
+            tables = torch.from_numpy(facets.products)
+            terms.append((tables, torch.from_numpy(facets.dofs), self.alphas[part]))
+        return [ElementForm(tables, dofs) for tables, dofs, _ in terms], [values for *_, values in terms]
 
-    def _solver(self, entries: Tensor, singular: bool) -> Solver:
-        if not singular and self.k.ndim == 2 and fits_grid_solver(self.problem):
+    def _cell_term(self, tables: FloatArray, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """A form over cells; on a Grid its coefficient is replaced by the mean over each cell."""
+        table, dofs = torch.from_numpy(tables), torch.from_numpy(self.assembly.cells.dofs)
+        if isinstance(self.problem.space.domain, Grid):
+            return table.sum(dim=1, keepdim=True), dofs, values.reshape(len(values), *table.shape[:2]).mean(dim=2)
+        return table, dofs, values
+
+    def _solver(self) -> Callable[[FloatArray], FloatArray]:
+        if not self.singular and self.k.ndim == 2 and fits_grid_solver(self.problem):
             return self._grid_solver()
-        problem, pattern = self.problem, self.discrete.pattern
+        problem, pattern, cells = self.problem, self.discrete.pattern, self.assembly.cells
         method = choose_method(problem.method, len(pattern.free), problem.space.domain.dim)
-        keep = slice(1, None) if singular else slice(None)
-        values = entries.detach().numpy()
-        solves: list[Callable[[FloatArray], FloatArray]] = [lambda load: load] * len(values)
+        keep = slice(1, None) if self.singular else slice(None)
+        k, c, *alphas = (values.detach().numpy() for values in (self.k, self.c, *self.alphas.values()))
+        if isinstance(problem.space.domain, Grid):
+            k, c = (cells.averaged(values) if values.ndim == 2 else values for values in (k, c))
+        matrices = max(len(values) for values in (k, c, *alphas))
+        solves: list[Callable[[FloatArray], FloatArray]] = [lambda load: load] * matrices
 
         def factor(start: int, stop: int) -> None:
-            for sample in range(start, stop):
-                inner = pattern.inner(values[sample])[keep][:, keep]
-                solves[sample] = factorise(inner, method, problem.tolerance, problem.max_iterations)
+            for i in range(start, stop):
+                mine = [values[i if len(values) > 1 else 0] for values in (k, c, *alphas)]
+                blocks = [cells.stiffness(cells.shaped(mine[0]))]
+                if mine[1].any():
+                    blocks[0] = blocks[0] + cells.mass(cells.shaped(mine[1]))
+                for facets, alpha in zip(self.discrete.robin.values(), mine[2:], strict=True):
+                    blocks.append(facets.mass(facets.shaped(alpha)))
+                inner = pattern.inner(pattern.values(blocks))[keep][:, keep]
+                solves[i] = factorise(inner, method, problem.tolerance, problem.max_iterations)
 
-        over_threads(factor, len(values), problem.workers)
+        over_threads(factor, matrices, problem.workers)
 
-        def solve(right: FloatArray, transposed: bool) -> FloatArray:
-            if len(solves) == 1:
-                return np.ascontiguousarray(solves[0](np.ascontiguousarray(right.T)).T)
-            found = np.empty_like(right)
+        def solve(right: FloatArray) -> FloatArray:
+            found, loads = np.zeros(right.shape), np.ascontiguousarray(right[:, self.free])
+            if not loads.size:
+                return found
+            if matrices == 1:
+                found[:, self.free] = solves[0](np.ascontiguousarray(loads.T)).T
+                return found
 
             def work(start: int, stop: int) -> None:
-                for sample in range(start, stop):
-                    found[sample] = solves[sample](right[sample])
+                for i in range(start, stop):
+                    found[i, self.free] = solves[i](loads[i])
 
-            over_threads(work, len(right), problem.workers)
+            over_threads(work, len(loads), problem.workers)
             return found
 
         return solve
 
-    def _grid_solver(self) -> Solver:
+    def _grid_solver(self) -> Callable[[FloatArray], FloatArray]:
         """The compiled multigrid solver, which solves these very systems."""
         from funcspace.solvers.multigrid import solve_grid
 
@@ -211,7 +205,7 @@ class _TrackedSolve:
         index = tuple(np.searchsorted(axis, x) - 1 for axis, x in zip(axes, centres.T, strict=True))
         order = np.argsort(np.ravel_multi_index(index, cells))
         k, c = (
-            values.detach().numpy().reshape(len(values), *assembly.cells.weights.shape)[:, order, 0]
+            values.detach().numpy().reshape(len(values), *assembly.cells.weights.shape).mean(axis=2)[:, order]
             for values in (self.k, self.c)
         )
         sides, alpha = np.zeros((grid.dim, 2), dtype=bool), np.zeros((grid.dim, 2))
@@ -221,16 +215,14 @@ class _TrackedSolve:
         for part, (value, _) in problem.robin.items():
             for axis, high in sides_of(grid, part):
                 alpha[axis, high] = float(value)  # type: ignore[arg-type]
-        free = self.discrete.pattern.free
 
-        def solve(right: FloatArray, transposed: bool) -> FloatArray:
-            load = np.zeros((len(right), self.assembly.size))
-            load[:, free] = right
-            return solve_grid(
-                k.reshape(len(k), *cells), load.reshape(len(load), *grid.shape), dirichlet=sides.tolist(),
+        def solve(right: FloatArray) -> FloatArray:
+            found = solve_grid(
+                k.reshape(len(k), *cells), right.reshape(len(right), *grid.shape), dirichlet=sides.tolist(),
                 axes=axes, reaction=c.reshape(len(c), *cells), robin=alpha.tolist(),
                 tolerance=problem.tolerance, max_iterations=problem.max_iterations, workers=problem.workers,
-            ).values.reshape(len(load), -1)[:, free]  # fmt: skip
+            )  # fmt: skip
+            return found.values.reshape(len(right), -1)
 
         return solve
 
@@ -238,9 +230,3 @@ class _TrackedSolve:
 def _tested(elements: Any, values: Tensor) -> Tensor:
     """Integrals of values (samples, points) against the basis functions."""
     return elements.evaluation.T(values * torch.from_numpy(elements.weights.ravel()))
-
-
-def _local_mass(elements: Any, values: Tensor) -> Tensor:
-    phi = torch.from_numpy(np.ascontiguousarray(np.moveaxis(elements.table("value", slice(None)), 0, -1)))
-    weighted = values.reshape(len(values), *elements.weights.shape) * torch.from_numpy(elements.weights)
-    return torch.einsum("beq,eqi,eqj->beij", weighted, phi, phi)

@@ -153,7 +153,7 @@ class Poisson:
         """The solution, a Function of the problem's space, with the batch shape of the data.
 
         Where data are part of an autograd graph (Functions whose coefficients require gradients, tensors, callables
-        such as networks), so is the solution: derivatives come from the adjoint system, see `sparse_solve`.
+        such as networks), so is the solution: derivatives come from the adjoint system, see `element_solve`.
         """
         from funcspace.solvers.differentiable_poisson import has_tracked_data, solve_tracked
         from funcspace.solvers.grid_poisson import fits_grid_solver, solve_on_grid

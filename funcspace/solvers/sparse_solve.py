@@ -15,7 +15,7 @@ from torch import Tensor
 from funcspace.errors import InputError, SolverError
 from funcspace.solvers.threads import over_threads
 
-__all__ = ["Solver", "solve_with", "sparse_solve"]
+__all__ = ["sparse_solve"]
 
 FloatArray = NDArray[np.float64]
 # Solves for right-hand sides (samples, n); the flag asks for the transposed systems.
@@ -77,11 +77,12 @@ def sparse_solve(
     single = math.prod(values.shape[:-1]) == 1
     values = values.reshape(1, -1) if single else values.expand(*batch, len(rows)).reshape(-1, len(rows))
     places = (rows.to("cpu", torch.int64), columns.to("cpu", torch.int64))
-    solver = factorised(values, *places, n, workers)
-    return solve_with(solver, values.expand(len(loads), -1), loads, *places).reshape(*batch, n).to(right.device)
+    solver = _factorised(values, *places, n, workers)
+    found = _Solve.apply(values.expand(len(loads), -1), loads, *places, solver, False)
+    return found.reshape(*batch, n).to(right.device)
 
 
-def factorised(entries: Tensor, rows: Tensor, columns: Tensor, n: int, workers: int | None) -> Solver:
+def _factorised(entries: Tensor, rows: Tensor, columns: Tensor, n: int, workers: int | None) -> Solver:
     """Factors of the matrices of entries (samples or 1, nonzeros)."""
     import scipy.sparse as sp
     from scipy.sparse.linalg import splu
@@ -113,20 +114,6 @@ def factorised(entries: Tensor, rows: Tensor, columns: Tensor, n: int, workers: 
         return found
 
     return solve
-
-
-def solve_with(
-    solver: Solver,
-    entries: Float[Tensor, "samples nonzeros"],
-    right: Float[Tensor, "samples n"],
-    rows: Int[Tensor, " nonzeros"],
-    columns: Int[Tensor, " nonzeros"],
-) -> Float[Tensor, "samples n"]:
-    """What `solver` finds, with the derivatives of the systems whose entries are given.
-
-    `solver` holds the factors, or whatever solves these very systems; it is never asked for derivatives.
-    """
-    return _Solve.apply(entries, right, rows, columns, solver, False)
 
 
 class _Solve(torch.autograd.Function):

@@ -1,0 +1,95 @@
+"""Symmetric systems assembled from elements, solved as a torch operation with derivatives in their coefficients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+__all__ = ["ElementForm", "action", "element_solve"]
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ElementForm:
+    r"""A symmetric bilinear form that is linear in a coefficient.
+
+    a_c(u, v) = sum over elements e and points q of c_eq u_e^T T_eq v_e
+
+    Attributes
+    ----------
+    tables : T, with the two local axes flattened.
+    dofs : global dofs of each element.
+    """
+
+    tables: Float[Tensor, "element q local_local"]
+    dofs: Int[Tensor, "element local"]
+
+    def action(self, coefficient: Tensor, x: Tensor) -> Tensor:
+        """The form of each x (samples, dofs) against all basis functions; coefficient (samples, element * q)."""
+        elements, q, _ = self.tables.shape
+        local = self.dofs.shape[1]
+        gathered = x[:, self.dofs].transpose(0, 1)
+        spread = self.tables.reshape(elements, q * local, local).transpose(1, 2)
+        products = (gathered @ spread).reshape(elements, -1, q, local)
+        weighted = (products * coefficient.reshape(-1, elements, q, 1).transpose(0, 1)).sum(dim=2).transpose(0, 1)
+        return torch.zeros(len(weighted), x.shape[1], dtype=x.dtype).index_add(
+            1, self.dofs.reshape(-1), weighted.flatten(1)
+        )
+
+    def derivative(self, u: Tensor, v: Tensor) -> Tensor:
+        """Derivatives of the form at u, v (samples, dofs) in the coefficient, (samples, element * q)."""
+        a, b = u[:, self.dofs], v[:, self.dofs]
+        outer = (a[..., :, None] * b[..., None, :]).flatten(2).transpose(0, 1)
+        return (outer @ self.tables.transpose(1, 2)).transpose(0, 1).flatten(1)
+
+
+def action(forms: list[ElementForm], coefficients: list[Tensor], x: Tensor) -> Float[Tensor, "samples dofs"]:
+    """The sum of some forms of x against all basis functions."""
+    terms = [form.action(c, x) for form, c in zip(forms, coefficients, strict=True)]
+    return sum(terms[1:], terms[0])
+
+
+def element_solve(
+    solver: Callable[[FloatArray], FloatArray], forms: list[ElementForm], coefficients: list[Tensor], right: Tensor
+) -> Float[Tensor, "samples dofs"]:
+    r"""What `solver` finds for right-hand sides (samples, dofs), with the derivatives of the system it solves.
+
+    sum_forms a_c(u, v) = b(v);  with the adjoint w for the cotangent of u:  dL/db = w,  dL/dc_eq = -w_e^T T_eq u_e
+
+    Parameters
+    ----------
+    solver : solves with the matrix of forms and coefficients; it takes and returns (samples, dofs) and sets the dofs
+        that are not unknown to zero. It holds what it needs (factors, levels) and is used again backward.
+    forms, coefficients : the forms, and (samples or 1, element * q) of each.
+    """
+    samples = max(len(right), *(len(c) for c in coefficients))
+    return _Solve.apply(solver, forms, right.expand(samples, -1), *(c.expand(samples, -1) for c in coefficients))
+
+
+class _Solve(torch.autograd.Function):
+    """The solution of a symmetric system; its backward is another such solve, so that all orders exist."""
+
+    @staticmethod
+    def forward(ctx: Any, solver: Any, forms: list[ElementForm], right: Tensor, *coefficients: Tensor) -> Tensor:
+        found = torch.from_numpy(solver(np.ascontiguousarray(right.detach().numpy())))
+        ctx.save_for_backward(found, *coefficients)
+        ctx.solver, ctx.forms = solver, forms
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        found, *coefficients = ctx.saved_tensors
+        adjoint = _Solve.apply(ctx.solver, ctx.forms, gradients[0], *coefficients)
+        needed = ctx.needs_input_grad[3:]
+        of_coefficients = (
+            -form.derivative(adjoint, found) if need else None for form, need in zip(ctx.forms, needed, strict=True)
+        )
+        return (None, None, adjoint, *of_coefficients)
