@@ -56,6 +56,12 @@ class SparsePattern:
         flat = np.concatenate([block.ravel() for block in local])
         return np.asarray(np.bincount(self._slots, weights=flat, minlength=self.nonzeros), dtype=np.float64)
 
+    def whole(self, values: FloatArray) -> Any:
+        """The matrix among all dofs, CSR."""
+        import scipy.sparse as sp
+
+        return sp.csr_matrix((values, *self._whole), shape=(self.size, self.size))
+
     def inner(self, values: FloatArray) -> Any:
         """The block among the free dofs, CSR."""
         return self._with(self._inner, values[self._inner_places])
