@@ -33,10 +33,14 @@ def nodal_values(assembly: Assembly, data: Any, name: str) -> FloatArray:
     return values_at(data, places.numpy(), name, same_space=own)
 
 
-def sources_in_time(assembly: Assembly, source: Any, factor: FloatArray | None = None) -> InTime:
+def sources_in_time(
+    assembly: Assembly, source: Any, integrate: Callable[[FloatArray, int], FloatArray] | None = None
+) -> InTime:
     """The load of a source at a time, (samples or 1, size); computed once where it is steady.
 
-    The source is multiplied by a factor (1, points), where there is one.
+    Parameters
+    ----------
+    integrate : takes values (samples, points) and the size to loads; by default those of the plain basis functions.
     """
     cells = assembly.cells
 
@@ -44,7 +48,7 @@ def sources_in_time(assembly: Assembly, source: Any, factor: FloatArray | None =
         if isinstance(data, int | float) and data == 0:
             return np.zeros((1, assembly.size))
         values = values_at(data, cells.points, "source", same_space=lambda f: assembly.own_values(cells, f))
-        return cells.load(values if factor is None else values * factor, assembly.size)
+        return (integrate or cells.load)(values, assembly.size)
 
     if varies_in_time(source):
         return lambda t: load(at_time(source, t))

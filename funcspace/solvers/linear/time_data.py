@@ -54,7 +54,7 @@ def varies_in_time(data: Any) -> bool:
     """Whether data are a Function over Times * domain, a callable of (points, t), or a container of such."""
     if isinstance(data, Mapping):
         return any(varies_in_time(value) for value in data.values())
-    if isinstance(data, tuple):
+    if isinstance(data, tuple | list):
         return any(varies_in_time(value) for value in data)
     if isinstance(data, Function):
         return isinstance(data.space.domain, ProductDomain)
@@ -88,7 +88,8 @@ def at_time(data: Any, t: float) -> Any:
 
 
 def _slice_of_time(f: Function, t: float) -> Function:
-    domain, basis = f.space.domain, f.space.basis
+    domain: Any = f.space.domain
+    basis: Any = f.space.basis
     times = domain.times
     # Steps accumulate rounding; an instant beyond the last by that much is the last one.
     slack = 1e-9 * max(times.duration, abs(times.stop), 1e-300)

@@ -199,17 +199,20 @@ class Wave:
         return WaveStates(Function(space, u, name="u"), Function(space, v, name="velocity"), energy)
 
     def _rows(self, data: dict[str, Any], shared: SharedFactors) -> FloatArray:
-        parts = self.parts
+        parts, cells = self.parts, self.assembly.cells
         mass, damping, stiffness, slowness = shared.get("matrices", lambda: self._matrices(data))
         method = choose_method(self.method, len(parts.free), self.space.domain.dim)
+
+        def over_speed(values: FloatArray, size: int) -> FloatArray:
+            return cells.load(values * slowness, size)  # the weak form is divided by c^2
+
         system = OscillatingSystem(
             parts.pattern,
             mass,
             damping,
             stiffness,
-            # The weak form is divided by c^2.
             load=load_in_time(
-                self.assembly, parts, sources_in_time(self.assembly, data["source"], slowness),
+                self.assembly, parts, sources_in_time(self.assembly, data["source"], over_speed),
                 {"neumann": data["neumann"]},
             ),
             given=given_in_time(parts, data["dirichlet"]),
