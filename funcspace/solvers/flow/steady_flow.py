@@ -14,9 +14,9 @@ __all__ = ["SteadyResult", "steady_flow"]
 
 FloatArray = NDArray[np.float64]
 
-PICARD_STEPS = 3
+PICARD_STEPS = 2
 HALVINGS = 4
-SMALLEST_STEP = 1.0 / 128.0
+SMALLEST_STEP = 1.0 / 512.0
 BLOW_UP = 1e4
 
 
@@ -55,13 +55,16 @@ def steady_flow(
     if found is not None:
         return found
     best = SteadyResult(state, operator, 0.0, ())
+    slope = np.zeros_like(state)
     step = 0.25
     while best.weight < 1.0 and step >= SMALLEST_STEP:
         weight = min(1.0, best.weight + step)
-        found = _iterate(momentum, load, given, best.state, weight, tolerance, most)
+        guess = best.state + (weight - best.weight) * slope
+        found = _iterate(momentum, load, given, guess, weight, tolerance, most)
         if found is None:
             step *= 0.5
         else:
+            slope = (found.state - best.state) / (weight - best.weight)
             best, step = found, 1.5 * step
     return best
 
