@@ -1,0 +1,50 @@
+"""Compiled counting of samples in the boxes of a regular partition of state space."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+from numba import njit
+
+__all__ = ["count", "label"]
+
+_compiled: Any = partial(cast(Any, njit), cache=True, nogil=True)
+
+
+@_compiled
+def _box(point, low, inverse, bins, first):
+    """Number of the box of a point, or -1 outside (NaN compares false and so is outside)."""
+    number = 0
+    for d in range(point.shape[0]):
+        place = (point[d] - low[d]) * inverse[d]
+        if not (place >= first and place < bins):
+            return -1
+        number = number * bins + int(place)
+    return number
+
+
+@_compiled
+def count(points, low, inverse, bins, first, counts):
+    """Add each point to the count of its box and return how many have one."""
+    inside = 0
+    for i in range(points.shape[0]):
+        number = _box(points[i], low, inverse, bins, first)
+        if number >= 0:
+            counts[number] += 1
+            inside += 1
+    return inside
+
+
+@_compiled
+def label(points, low, inverse, bins, first):
+    """Number of the box of each point that has one."""
+    labels = np.empty(points.shape[0], np.int64)
+    inside = 0
+    for i in range(points.shape[0]):
+        number = _box(points[i], low, inverse, bins, first)
+        if number >= 0:
+            labels[inside] = number
+            inside += 1
+    return labels[:inside]

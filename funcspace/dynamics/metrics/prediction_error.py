@@ -1,0 +1,159 @@
+"""The error of a model's free forecast over a fixed number of steps, from every state of a true orbit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from funcspace.dynamics.series import FloatArray, Series, as_series, unbatched
+from funcspace.errors import InputError
+from funcspace.functions import Function, FunctionSpace
+from funcspace.geometry import Times
+
+__all__ = ["prediction_error"]
+
+
+def prediction_error(
+    model: Any,
+    true: Any,
+    horizon: int = 20,
+    *,
+    all_horizons: bool = False,
+    stride: int = 1,
+    batch_size: int = 10_000,
+) -> Any:
+    r"""Mean squared error of forecasts over `horizon` steps, each started at a state of the true orbit, PE(n).
+
+    .. math:: \mathrm{PE}(n) = \frac{1}{(T - n) N} \sum_{t=1}^{T-n} |x_{t+n} - F^n(x_t)|^2
+
+    in the units of the data: standardise them, as the tables of the literature do (Hess et al., ICML 2023, n = 20).
+    Only the error at the end counts; `all_horizons` gives those at 1, ..., n. A forecast that is not finite
+    makes the error infinite.
+
+    Anchors for standardised data: the climatological mean scores 1, a forecast that has forgotten its start 2. On
+    Lorenz-63 at dt = 0.01 persistence scores 0.26 for n = 20.
+
+    Parameters
+    ----------
+    model : the forecaster, one of:
+
+        - an object with `rollout(initial, steps)`: given a Function of initial states over a single instant, batch axis
+          first, it returns the states as a Function over Times, with or without the initial ones;
+        - a torch module or function that maps states (batch, components) to the next states;
+        - an object with `forecast(context, horizon)`, arrays (batch, 1, components) to (batch, horizon, components).
+    true : trajectories (..., time, components).
+    horizon : n.
+    all_horizons : return the errors at all steps up to n, in a last axis.
+    stride : use every so many-th state as a start.
+    batch_size : number of forecasts made at a time.
+
+    Returns
+    -------
+    float or array
+        One number per trajectory of the batch.
+
+    Raises
+    ------
+    InputError
+        When the trajectory is no longer than the horizon, or the model is none of the above or returns other shapes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> orbit = torch.tensor(0.9, dtype=torch.float64) ** torch.arange(50)[:, None]
+    >>> round(prediction_error(lambda x: 0.9 * x, orbit), 12)
+    0.0
+    >>> prediction_error(lambda x: 0.9 * x + 0.1, orbit, 2, all_horizons=True).round(4)
+    array([0.01  , 0.0361])
+    """
+    if isinstance(horizon, bool) or horizon < 1 or stride < 1 or batch_size < 1:
+        raise InputError(
+            f"horizon, stride and batch_size must be at least 1; got {horizon!r}, {stride!r} and {batch_size!r}"
+        )
+    truth = as_series(true, name="the true trajectory", minimum=horizon + 1)
+    forecast = _forecaster(model, true, truth)
+    errors = np.zeros((len(truth.values), horizon))
+    for orbit, sums in zip(truth.values, errors, strict=True):
+        starts = np.arange(0, truth.length - horizon, stride)
+        for first in range(0, len(starts), batch_size):
+            chosen = starts[first : first + batch_size]
+            found = forecast(orbit[chosen], horizon)
+            if found.shape != (len(chosen), horizon, truth.components):
+                raise InputError(
+                    f"the model must forecast (batch, steps, components) = "
+                    f"{(len(chosen), horizon, truth.components)}, got {found.shape}"
+                )
+            target = orbit[chosen[:, None] + np.arange(1, horizon + 1)]
+            with np.errstate(invalid="ignore", over="ignore"):
+                sums += np.square(found - target).mean(axis=2).sum(axis=0)
+        sums /= len(starts)
+    errors[~np.isfinite(errors)] = np.inf
+    return unbatched(errors if all_horizons else errors[:, -1], truth.batch_shape)
+
+
+def _forecaster(model: Any, true: Any, truth: Series) -> Callable[[FloatArray, int], FloatArray]:
+    if hasattr(model, "rollout"):
+        return lambda states, steps: _rolled_out(model, true, truth, states, steps)
+    if hasattr(model, "forecast"):
+        return lambda states, steps: _array(model.forecast(states[:, None], steps))
+    if callable(model):
+        return lambda states, steps: _iterated(model, true, states, steps)
+    raise InputError(
+        "the model must have rollout(initial, steps) or forecast(context, horizon), or be a map of states; got "
+        f"{type(model).__name__}"
+    )
+
+
+def _array(found: Any) -> np.ndarray:
+    return found.detach().cpu().double().numpy() if isinstance(found, Tensor) else np.asarray(found, dtype=np.float64)
+
+
+def _dtype_and_device(model: Any, true: Any) -> tuple[torch.dtype, torch.device]:
+    """Those of the model's parameters, else of the data."""
+    if isinstance(model, torch.nn.Module):
+        for tensor in (*model.parameters(), *model.buffers()):
+            if tensor.is_floating_point():
+                return tensor.dtype, tensor.device
+    data = true.coefficients if isinstance(true, Function) else true
+    if isinstance(data, Tensor) and data.is_floating_point():
+        return data.dtype, data.device
+    return torch.float64, torch.device("cpu")
+
+
+def _iterated(model: Callable, true: Any, states: FloatArray, steps: int) -> FloatArray:
+    dtype, device = _dtype_and_device(model, true)
+    state = torch.as_tensor(states, dtype=dtype, device=device)
+    found = np.empty((len(states), steps, states.shape[1]))
+    with torch.no_grad():
+        for n in range(steps):
+            following = model(state)
+            if not isinstance(following, Tensor) or following.shape != state.shape:
+                shape = tuple(following.shape) if hasattr(following, "shape") else type(following).__name__
+                raise InputError(
+                    f"the model must map states (batch, components) to states of the same shape {tuple(state.shape)}; "
+                    f"got {shape}"
+                )
+            state = following
+            found[:, n] = _array(state)
+    return found
+
+
+def _rolled_out(model: Any, true: Any, truth: Series, states: FloatArray, steps: int) -> FloatArray:
+    step = truth.step if truth.step is not None else 1.0
+    if isinstance(true, Function):
+        space = FunctionSpace(Times(0.0, step, 1), components=true.space.components)
+        initial = Function(space, torch.as_tensor(states[:, None], dtype=true.dtype), name=true.name, units=true.units)
+    else:
+        dtype = true.dtype if isinstance(true, Tensor) and true.is_floating_point() else torch.float64
+        space = FunctionSpace(Times(0.0, step, 1), components=tuple(f"x{i}" for i in range(states.shape[1])))
+        initial = Function(space, torch.as_tensor(states[:, None], dtype=dtype))
+    with torch.no_grad():
+        found = model.rollout(initial, steps)
+    array = _array(found.coefficients if isinstance(found, Function) else found)
+    if array.shape == (len(states), steps + 1, states.shape[1]):
+        return array[:, 1:]
+    return array

@@ -1,0 +1,191 @@
+"""How far the invariant measure of a generated orbit is from that of the truth: the Kullback-Leibler divergence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from funcspace.dynamics.metrics.mixture_divergence import mixture_divergence, reference_mixture_divergence
+from funcspace.dynamics.metrics.pointwise_errors import component_scale
+from funcspace.dynamics.series import FloatArray, paired_series, unbatched
+from funcspace.errors import InputError
+
+__all__ = ["state_space_divergence"]
+
+Mode = Literal["standard", "reference", "reference_minmax", "reference_two_sigma"]
+MOST_BOXES = 2**62
+
+
+def state_space_divergence(
+    true: Any,
+    generated: Any,
+    bins: int = 30,
+    *,
+    method: Literal["histogram", "mixture"] | None = None,
+    mode: Mode = "standard",
+    pseudocount: float = 1e-5,
+    variance: float = 1.0,
+    samples: int = 1000,
+    most_points: int = 10_000,
+    seed: int = 0,
+) -> Any:
+    r"""Kullback-Leibler divergence of the occupation of state space, in nats (D_stsp).
+
+    .. math:: D = \sum_k p_k \log (p_k / q_k), \qquad p_k = \frac{c_k + \alpha}{\sum_j c_j + \alpha K^N}
+
+    *Histogram* (up to 5 components): K bins per component between the minimum and maximum of the truth, each moved
+    out by 0.1 standard deviations; c counts the true, and for q the generated samples; alpha is the pseudocount.
+    Generated samples outside that box, NaN and infinity included, have no box but count in the sum of q: an orbit
+    that spends the share s outside pays -log(1 - s), and one that has left altogether scores like a uniform guess
+    that must be wrong, about 25 for 10^5 samples. Invariant under shifts and scalings of the components, not under
+    rotations.
+
+    *Mixture* (6 components and more): p and q are mixtures of Gaussians of covariance `variance` times the unit
+    matrix, one around each sample of the standardised data (both by the mean and deviation of the truth),
+    D = mean of log p - log q over `samples` draws from p, in float64 and the log domain. An orbit that is nowhere
+    finite scores infinity.
+
+    The named modes repeat published implementations, their drop rules included (the rest of the arguments apply):
+
+    =====================  ==========================================================================================
+    "reference"            Hess et al. (ICML 2023), Brenner et al. (2024), Julia: the box above; generated samples
+                           outside are dropped, NaN when none is left. Mixture: unscaled data, the first `most_points`
+                           samples, float32 densities, draws whose p or q underflows are dropped
+    "reference_minmax"     their Python versions: box from minimum to maximum, and the first bin of each component,
+                           too, is dropped
+    "reference_two_sigma"  Brenner et al. (ICML 2022): box of plus and minus 2 standard deviations, drops as above
+    =====================  ==========================================================================================
+
+    Anchors, Lorenz-63 with 10^5 samples at dt = 0.01 and 30 bins: independent true orbits 0.03 to 0.06, only the first
+    10^4 true samples 0.44, i.i.d. Gaussian of the same covariance 2.3, the fixed point at the mean 16.4. For the
+    mixture with variance 1 the i.i.d. Gaussian scores under 0.1: in few dimensions prefer the histogram, in many report
+    `spectral_distance` beside it.
+
+    Parameters
+    ----------
+    true, generated : trajectories (..., time, components); their lengths may differ.
+    bins : K, per component.
+    method : "histogram" or "mixture"; by default by the number of components.
+    mode : "standard" or one of the above.
+    pseudocount : alpha.
+    variance : of the Gaussians of the mixture, in units of the variance of the truth (of the data in "reference").
+    samples : Monte Carlo draws of the mixture.
+    most_points : the mixture uses at most so many samples of a trajectory, evenly spread in time.
+    seed : of the draws.
+
+    Raises
+    ------
+    InputError
+        When shapes do not fit, the truth is not finite or does not vary, or there are too many boxes to be numbered.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> truth, same, wide = (scale * rng.normal(size=(20_000, 2)) for scale in (1.0, 1.0, 2.0))
+    >>> round(state_space_divergence(truth, same), 2), round(state_space_divergence(truth, wide), 1)
+    (0.07, 0.7)
+    >>> round(state_space_divergence(truth, truth[::-1]), 12)
+    0.0
+    """
+    truth, model, batch = paired_series(true, generated)
+    if isinstance(bins, bool) or bins < 2:
+        raise InputError(f"bins must be a whole number, at least 2; got {bins!r}")
+    if not pseudocount > 0 or not variance > 0 or samples < 1 or most_points < 2:
+        raise InputError(
+            f"pseudocount and variance must be positive, samples at least 1, most_points at least 2; got "
+            f"pseudocount={pseudocount}, variance={variance}, samples={samples}, most_points={most_points}"
+        )
+    if mode not in BOXES:
+        raise InputError(f"mode must be one of {sorted(BOXES)}, got {mode!r}")
+    if method is None:
+        method = "histogram" if truth.components <= 5 else "mixture"
+    scores = np.empty(len(truth.values))
+    if method == "histogram":
+        component_scale(truth)
+        box = BOXES[mode]
+        if bins**truth.components > MOST_BOXES:
+            raise InputError(
+                f"{bins} bins in {truth.components} components are too many boxes to be numbered; use "
+                'method="mixture" or fewer bins'
+            )
+        for i, (x, y) in enumerate(zip(truth.values, model.values, strict=True)):
+            scores[i] = _histogram_divergence(x, y, bins, pseudocount, box)
+    elif method == "mixture":
+        if mode not in ("standard", "reference"):
+            raise InputError(f'the mixture knows the modes "standard" and "reference", got {mode!r}')
+        if mode == "standard":
+            component_scale(truth)
+        compute = mixture_divergence if mode == "standard" else reference_mixture_divergence
+        for i, (x, y) in enumerate(zip(truth.values, model.values, strict=True)):
+            scores[i] = compute(x, y, variance, samples, most_points=most_points, seed=seed)
+    else:
+        raise InputError(f'method must be "histogram", "mixture" or None, got {method!r}')
+    return unbatched(scores, batch)
+
+
+@dataclass(frozen=True)
+class BoxRule:
+    """Where the box lies and which samples count.
+
+    Attributes
+    ----------
+    margin : distance of the box beyond the range of the truth, in standard deviations.
+    deviations : half width of the box about the mean, in standard deviations, instead of the range.
+    first_bin : the lowest bin of each component that is kept.
+    outside_counts : whether generated samples outside the box count in the normalisation.
+    """
+
+    margin: float = 0.1
+    deviations: float | None = None
+    first_bin: int = 0
+    outside_counts: bool = False
+
+    def limits(self, true: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Lower and upper corner of the box."""
+        sigma = true.std(axis=0)
+        if self.deviations is not None:
+            mean = true.mean(axis=0)
+            return mean - self.deviations * sigma, mean + self.deviations * sigma
+        return true.min(axis=0) - self.margin * sigma, true.max(axis=0) + self.margin * sigma
+
+
+BOXES = {
+    "standard": BoxRule(outside_counts=True),
+    "reference": BoxRule(),
+    "reference_minmax": BoxRule(margin=0.0, first_bin=1),
+    "reference_two_sigma": BoxRule(deviations=2.0, first_bin=1),
+}
+
+
+def _histogram_divergence(
+    true: FloatArray, generated: FloatArray, bins: int, pseudocount: float, rule: BoxRule
+) -> float:
+    from funcspace.dynamics.metrics import _occupation_kernels as kernels
+
+    low, high = rule.limits(true)
+    inverse = bins / (high - low)
+    boxes = float(bins) ** true.shape[1]
+    if boxes <= 2**20:
+        counts = np.zeros((2, int(boxes)), dtype=np.int64)
+        inside = [
+            kernels.count(x, low, inverse, bins, rule.first_bin, row)
+            for x, row in zip((true, generated), counts, strict=True)
+        ]
+        p, q = counts[:, counts.any(axis=0)]
+    else:
+        labels = [kernels.label(x, low, inverse, bins, rule.first_bin) for x in (true, generated)]
+        inside = [len(each) for each in labels]
+        occupied, place = np.unique(np.concatenate(labels), return_inverse=True)
+        p = np.bincount(place[: inside[0]], minlength=len(occupied))
+        q = np.bincount(place[inside[0] :], minlength=len(occupied))
+    if inside[1] == 0 and not rule.outside_counts:
+        return float("nan")
+    total_p = inside[0] + pseudocount * boxes
+    total_q = (len(generated) if rule.outside_counts else inside[1]) + pseudocount * boxes
+    share = (p + pseudocount) / total_p
+    divergence = float(share @ (np.log(p + pseudocount) - np.log(q + pseudocount)))
+    # boxes that both leave empty have p/q = total_q/total_p like all others, and no term of their own
+    return divergence + float(np.log(total_q / total_p))
