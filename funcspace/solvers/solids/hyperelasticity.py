@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,11 @@ class Hyperelasticity:
             raise InputError(f'plane must be "strain" or "incompressible"; got {plane!r}')
         if not callable(energy):
             raise InputError(f"energy must be a function of F (3, 3), such as NeoHookean(...); got {energy!r}")
-        for name, value, least in (("steps", steps, 1), ("max_halvings", max_halvings, 0), ("max_iterations", max_iterations, 1)):
+        for name, value, least in (
+            ("steps", steps, 1),
+            ("max_halvings", max_halvings, 0),
+            ("max_iterations", max_iterations, 1),
+        ):
             if value < least:
                 raise InputError(f"{name} must be at least {least}; got {value}")
         if not 0.0 < tolerance < 1.0:
@@ -203,7 +208,7 @@ class Hyperelasticity:
         if batch_shape({**self.law.data(), **self.loading.data()}):
             raise InputError("follow takes one load at a time; give single functions, or solve() for the batch")
         targets = [float(factor) for factor in factors]
-        if not targets or targets[0] <= 0.0 or any(b <= a for a, b in zip(targets, targets[1:], strict=False)):
+        if not targets or targets[0] <= 0.0 or any(b <= a for a, b in pairwise(targets)):
             raise InputError(f"load factors must ascend from above 0; got {targets[:6]}")
         equilibrium = self._equilibrium(0, self.loading.forces(), self.loading.given())
         return equilibrium.follow(targets, np.zeros((self.elements.nodes, self.elements.dim)))
@@ -288,7 +293,9 @@ class Hyperelasticity:
         shown = {kind: sorted(getattr(self.loading, kind)) for kind in ("displacement", "traction", "pressure")}
         text = ", ".join(f"{kind} on {parts}" for kind, parts in shown.items() if parts)
         energy = type(self.law.energy).__name__
-        return f"Hyperelasticity({self.space.element!r} on {self.space.domain!r}, {energy}{', ' + text if text else ''})"
+        return (
+            f"Hyperelasticity({self.space.element!r} on {self.space.domain!r}, {energy}{', ' + text if text else ''})"
+        )
 
 
 def _pick(values: FloatArray, sample: int) -> FloatArray:

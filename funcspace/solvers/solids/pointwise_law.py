@@ -75,17 +75,17 @@ class PointwiseLaw:
             raise InputError(f"the strain energy is {float(found)} at F = I")
 
     def energies(self, gradient: FloatArray, values: list[FloatArray]) -> FloatArray:
-        """psi (n,) at displacement gradients (n, d, d), with the parameters (n,) there."""
+        """Densities psi (n,) at displacement gradients (n, d, d), with the parameters (n,) there."""
         (found,) = self._over_chunks(torch.func.vmap(lambda *point: (self._density(*point),)), gradient, values)
         return found
 
     def stresses(self, gradient: FloatArray, values: list[FloatArray]) -> tuple[FloatArray, FloatArray]:
-        """psi (n,) and the first Piola-Kirchhoff stress P (n, d, d)."""
+        """Densities psi (n,) and the first Piola-Kirchhoff stress P (n, d, d)."""
         stress, energy = self._over_chunks(torch.func.vmap(torch.func.grad_and_value(self._density)), gradient, values)
         return energy, stress
 
     def tangents(self, gradient: FloatArray, values: list[FloatArray]) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """psi (n,), P (n, d, d) and the moduli A (n, d, d, d, d)."""
+        """Densities psi (n,), stresses P (n, d, d) and the moduli A (n, d, d, d, d)."""
         both = torch.func.grad_and_value(self._density)
 
         def slope(*point: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
@@ -93,7 +93,8 @@ class PointwiseLaw:
             return stress, (stress, energy)
 
         def flat(*point: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            moduli, (stress, energy) = torch.func.jacfwd(slope, has_aux=True)(*point)
+            # reverse over reverse: as fast as forward over reverse here, and safe in threads
+            moduli, (stress, energy) = torch.func.jacrev(slope, has_aux=True)(*point)
             return energy, stress, moduli
 
         energy, stress, moduli = self._over_chunks(torch.func.vmap(flat), gradient, values)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
-import torch
 
 from funcspace.errors import InputError
 from funcspace.solvers.problem_data import Data
@@ -39,7 +39,7 @@ class StrainEnergy(Protocol):
         ...
 
     def __call__(self, gradient: Tensor, **parameters: Any) -> Tensor:
-        """psi(F) at one point: F (3, 3) and the parameters there, to a number."""
+        """The density psi(F) at one point: F (3, 3) and the parameters there, to a number."""
         ...
 
 
@@ -93,7 +93,7 @@ class NeoHookean:
         return IsotropicModuli(self.young, self.poisson, self.lame_lambda, self.lame_mu).data()
 
     def __call__(self, gradient: Tensor, **parameters: Any) -> Tensor:
-        """psi(F) at one point or many: F (..., 3, 3), moduli (...)."""
+        """The density psi(F) at one point or many: F (..., 3, 3), moduli (...)."""
         if "young" in parameters:
             young, poisson = parameters["young"], parameters["poisson"]
             lame_lambda, lame_mu = young * poisson / ((1 + poisson) * (1 - 2 * poisson)), young / (2 * (1 + poisson))
@@ -141,7 +141,7 @@ class MooneyRivlin:
         return {"c10": self.c10, "c01": self.c01, "bulk": self.bulk}
 
     def __call__(self, gradient: Tensor, **parameters: Any) -> Tensor:
-        """psi(F) at one point or many: F (..., 3, 3), moduli (...)."""
+        """The density psi(F) at one point or many: F (..., 3, 3), moduli (...)."""
         c10, c01, bulk = (parameters[name] for name in ("c10", "c01", "bulk"))
         volume = determinant(gradient)
         logarithm = volume.log()
