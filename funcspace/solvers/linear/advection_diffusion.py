@@ -41,8 +41,8 @@ class AdvectionDiffusion:
 
     Finite elements with streamline upwinding (SUPG), which keeps the order of the elements and makes layers thinner
     than a cell spread over few cells, where Galerkin's method oscillates all over the domain. It is not monotone: in
-    two and three dimensions the solution may overshoot by some percent of the jump right beside a layer that the mesh
-    does not resolve. In time the theta scheme, see `Heat`.
+    the plane the nodes right beside a layer that the mesh does not resolve overshoot by up to a fifth of its jump, by
+    half of it where values are prescribed at an outflow. In time the theta scheme, see `Heat`.
 
     Data may be numbers, callables of points (n, d), or Functions, with batches; b is a tuple, a callable (n, d) ->
     (n, d), or a Function of d components, and does not depend on time. Source and boundary values may: callables of

@@ -121,14 +121,15 @@ class _EqualSteps:
         system, dt, fixed = self.system, self.dt, self.system.pattern.fixed
         total = max(rows)
         before, w = u, v
+        jump = np.zeros((len(fixed), u.shape[1]))
         for step in range(total + 1):
             now = t + step * dt
             # The first step is symmetric about its instant, where the velocity is known in place of a half-step.
             weight = 1.0 if step else 2.0
             given = None if step == total else _columns(system.given(now + dt), u.shape[1])
-            jump = (
-                np.zeros((len(fixed), u.shape[1])) if given is None else weight * ((given - u[fixed]) / dt - w[fixed])
-            )
+            # Beyond the last step the given components go on with the acceleration that they had.
+            if given is not None:
+                jump = weight * ((given - u[fixed]) / dt - w[fixed])
             delta = self._change(now, u, w, jump, symmetric=step == 0)
             v = w + 0.5 * delta if step else v
             if step in rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import pytest
 import torch
@@ -18,7 +19,11 @@ PI = math.pi
 class Manufactured:
     """u = exp(-t) cos(pi x/2) sin(pi y) + t x y with k = 1 + x + y/2, c = 2 + y, r = 1."""
 
-    data = {"coefficient": lambda x: 1 + x[:, 0] + 0.5 * x[:, 1], "capacity": lambda x: 2 + x[:, 1], "reaction": 1.0}
+    data: ClassVar = {
+        "coefficient": lambda x: 1 + x[:, 0] + 0.5 * x[:, 1],
+        "capacity": lambda x: 2 + x[:, 1],
+        "reaction": 1.0,
+    }
 
     def u(self, x, t):
         wave = torch.cos(PI / 2 * x[:, 0]) * torch.sin(PI * x[:, 1])
