@@ -1,0 +1,66 @@
+"""What the compiled scans share: how forcing changes a state, and products with small matrices."""
+
+import numba
+
+__all__ = ["BLOCK_COLUMNS", "OPTIONS", "accumulate_outer", "add_product", "force", "unforce"]
+
+OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "arcp", "nsz"}}
+
+# Outer products over time are taken for blocks of steps with about this many columns, so that a sum over columns is a
+# long dot product of numbers that lie side by side.
+BLOCK_COLUMNS = 128
+
+
+@numba.njit(inline="always", **OPTIONS)
+def force(x, targets, t, gain):
+    """x += gain (target - x) on the forced units; a target that is NaN forces nothing."""
+    units, _, columns = targets.shape
+    for i in range(units):
+        for b in range(columns):
+            target = targets[i, t, b]
+            if target == target:
+                x[i, b] += gain * (target - x[i, b])
+
+
+@numba.njit(inline="always", **OPTIONS)
+def unforce(cotangent, targets, t, gain, of_targets):
+    """The adjoint of `force`: the cotangent of the unforced state in place, that of the targets where it is wanted."""
+    units, _, columns = targets.shape
+    for i in range(units):
+        for b in range(columns):
+            target = targets[i, t, b]
+            if target == target:
+                if of_targets.shape[0]:
+                    of_targets[i, t, b] = gain * cotangent[i, b]
+                cotangent[i, b] *= 1 - gain
+
+
+@numba.njit(inline="always", **OPTIONS)
+def add_product(z, transposed, f):
+    """z += W f; W is given transposed, and four of its columns go at a time, which saves loads and stores of z."""
+    units, columns = z.shape
+    inner = f.shape[0]
+    j = 0
+    while j + 4 <= inner:
+        for i in range(units):
+            p, q, r, s = transposed[j, i], transposed[j + 1, i], transposed[j + 2, i], transposed[j + 3, i]
+            for b in range(columns):
+                z[i, b] += (p * f[j, b] + q * f[j + 1, b]) + (r * f[j + 2, b] + s * f[j + 3, b])
+        j += 4
+    while j < inner:
+        for i in range(units):
+            p = transposed[j, i]
+            for b in range(columns):
+                z[i, b] += p * f[j, b]
+        j += 1
+
+
+@numba.njit(**OPTIONS)
+def accumulate_outer(total, left, right, columns):
+    """total += left right^T over the first columns of two blocks."""
+    for i in range(left.shape[0]):
+        for j in range(right.shape[0]):
+            s = total[i, j]
+            for b in range(columns):
+                s += left[i, b] * right[j, b]
+            total[i, j] = s

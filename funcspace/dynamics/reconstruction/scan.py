@@ -1,0 +1,159 @@
+r"""A map applied again and again, forced towards data as it goes: the loop that all training of recurrent maps is.
+
+z_t = F(x_{t-1}) + s_t,  x_0 = start,  x_t = z_t + g_t (d_t - z_t) on the forced units,  t = 1 .. T
+
+g_t = 1 at every interval-th step is sparse teacher forcing, g_t = alpha at all steps generalised teacher forcing, and
+g_t = 0 a free run. A target d_t that is NaN (a missing value) forces nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from importlib import import_module
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from funcspace.solvers.threads import available_cores
+
+__all__ = ["Family", "compiled_scan", "plain_scan"]
+
+Family = Literal["al_rnn", "shallow", "dendritic"]
+
+
+def plain_scan(
+    step: Callable[[Tensor], Tensor],
+    start: Float[Tensor, "replica unit column"],
+    steps: int,
+    *,
+    targets: Float[Tensor, "replica forced time column"] | None = None,
+    gain: Float[Tensor, "replica time"] | None = None,
+    drive: Float[Tensor, "replica unit time column"] | None = None,
+) -> Float[Tensor, "replica unit time column"]:
+    """The states z_1 .. z_T, by a loop over `step`, which maps (replica, column, unit) to the same shape.
+
+    On any device, differentiable as often as `step` is; what the compiled scans are held to.
+    """
+    x, states = start, []
+    for t in range(steps):
+        z = step(x.mT).mT
+        if drive is not None:
+            z = z + drive[:, :, t]
+        states.append(z)
+        x = z
+        if targets is not None and gain is not None:
+            forced = targets.shape[1]
+            wanted = targets[:, :, t]
+            held = torch.where(wanted.isnan(), z[:, :forced], wanted)
+            pulled = z[:, :forced] + gain[:, t, None, None] * (held - z[:, :forced])
+            x = torch.cat([pulled, z[:, forced:]], dim=1)
+    return torch.stack(states, dim=2)
+
+
+def compiled_scan(
+    family: Family,
+    parameters: Sequence[Float[Tensor, "replica ..."]],
+    options: tuple[Any, ...],
+    start: Float[Tensor, "replica unit column"],
+    steps: int,
+    *,
+    targets: Float[Tensor, "replica forced time column"] | None = None,
+    gain: Float[Tensor, "replica time"] | None = None,
+    drive: Float[Tensor, "replica unit time column"] | None = None,
+) -> Float[Tensor, "replica unit time column"]:
+    """As `plain_scan` for the maps of a family, in one compiled loop each way; on the CPU, one thread per replica.
+
+    Parameters
+    ----------
+    family : "al_rnn" (A, W, h; number of ReLU units, whether they see the deviation from the mean), "shallow"
+        (A, W1, W2, h1, h2; clipped) or "dendritic" (A, W, h, slopes, thresholds; clipped).
+    parameters, options : those named for the family, parameters with a leading axis of replicas.
+    """
+    count, _, columns = start.shape
+    if targets is None or gain is None:
+        targets, gain = start.new_zeros(count, 0, steps, columns), start.new_zeros(count, steps)
+    if drive is None:
+        drive = start.new_zeros(count, 0, steps, columns)
+    return _Scan.apply(family, options, steps, start, targets, gain, drive, *parameters)
+
+
+@cache
+def _kernels(family: Family) -> Any:
+    return import_module(f"funcspace.dynamics.reconstruction.kernels.{family}_kernels")
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(available_cores(), thread_name_prefix="scan")
+
+
+def _for_each(count: int, work: Callable[[int], None]) -> None:
+    if count == 1 or torch.get_num_threads() == 1:
+        for i in range(count):
+            work(i)
+    else:
+        list(_pool().map(work, range(count)))
+
+
+def _arrays(*tensors: Tensor) -> list[np.ndarray]:
+    return [tensor.detach().contiguous().numpy() for tensor in tensors]
+
+
+class _Scan(torch.autograd.Function):
+    """The compiled loop and its adjoint."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        family: Family,
+        options: tuple[Any, ...],
+        steps: int,
+        start: Tensor,
+        targets: Tensor,
+        gain: Tensor,
+        drive: Tensor,
+        *parameters: Tensor,
+    ) -> Tensor:
+        forward = _kernels(family).forward
+        count, units, columns = start.shape
+        states = start.new_empty(count, units, steps, columns)
+        arrays = _arrays(start, targets, gain, drive, states)
+        weights = _arrays(*parameters)
+
+        def work(i: int) -> None:
+            forward(*(w[i] for w in weights), *options, *(array[i] for array in arrays))
+
+        _for_each(count, work)
+        ctx.save_for_backward(start, targets, gain, states, *parameters)
+        ctx.family, ctx.options, ctx.driven = family, options, drive.shape[1] > 0
+        return states
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Any, ...]:
+        backward = _kernels(ctx.family).backward
+        start, targets, gain, states, *parameters = ctx.saved_tensors
+        needed = ctx.needs_input_grad
+        of_start = torch.empty_like(start, memory_format=torch.contiguous_format)
+        of_targets = torch.zeros_like(targets) if needed[4] else targets.new_zeros(len(start), 0, 1, 1)
+        driven = ctx.driven and needed[6]
+        of_drive = torch.empty_like(states) if driven else states.new_zeros(len(start), 0, 1, 1)
+        of_parameters = [torch.zeros_like(p, memory_format=torch.contiguous_format) for p in parameters]
+        weights = _arrays(*parameters)
+        arrays = _arrays(start, targets, gain, states, cotangents[0])
+        results = [t.numpy() for t in (of_start, of_targets, of_drive, *of_parameters)]
+
+        def work(i: int) -> None:
+            backward(*(w[i] for w in weights), *ctx.options, *(a[i] for a in arrays), *(r[i] for r in results))
+
+        _for_each(len(start), work)
+        return (
+            None, None, None, of_start, of_targets if needed[4] else None, None, of_drive if driven else None,
+            *of_parameters,
+        )  # fmt: skip
