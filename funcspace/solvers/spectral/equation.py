@@ -27,7 +27,7 @@ class Equation(Protocol):
 
     @property
     def profile(self) -> tuple[Float[Tensor, " *modes"], complex]:
-        """Rate of N per mode relative to its largest, float64, and the direction of its eigenvalues: 1j for transport."""
+        """Rate of N per mode over the largest, float64, and the direction of its eigenvalues: 1j for transport."""
         ...
 
     def nonlinear(self, spectra: Complex[Tensor, "*batch components *modes"]) -> Complex[Tensor, " ..."]:
@@ -35,5 +35,5 @@ class Equation(Protocol):
         ...
 
     def rates(self, spectra: Complex[Tensor, "batch components *modes"]) -> Float[Tensor, " batch"]:
-        """The largest magnitude of an eigenvalue of the linearised N, per sample, in the inverse of the unit of time."""
+        """The largest magnitude of an eigenvalue of the linearised N, per sample, in the inverse unit of time."""
         ...

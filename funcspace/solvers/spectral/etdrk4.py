@@ -70,7 +70,9 @@ class Etdrk4:
             "last": step * (4 * three - two),
         }
         if not all(bool(torch.isfinite(torch.view_as_real(c) if c.is_complex() else c).all()) for c in exact.values()):
-            raise InputError(f"a step of {step:g} is too long for modes that grow by exp({float(z.real.max()):.3g}) in it")
+            raise InputError(
+                f"a step of {step:g} is too long for modes that grow by exp({float(z.real.max()):.3g}) in it"
+            )
         self.step = float(step)
         self._linear, self._exact = z / step, exact
         self._real = not z.is_complex()
@@ -85,9 +87,7 @@ class Etdrk4:
         self._stage2 = 2 * self._stage
         self._first, self._middle, self._last = (prepared(exact[name]) for name in ("first", "middle", "last"))
 
-    def __call__(
-        self, v: Complex[Tensor, " ..."], nonlinear: Callable[[Tensor], Tensor]
-    ) -> Complex[Tensor, " ..."]:
+    def __call__(self, v: Complex[Tensor, " ..."], nonlinear: Callable[[Tensor], Tensor]) -> Complex[Tensor, " ..."]:
         """The spectra after one step; `nonlinear` maps spectra to spectra. Leading axes are batch axes."""
 
         def pairs(x: Tensor) -> Tensor:

@@ -30,8 +30,8 @@ class FlowMap:
 
     Examples
     --------
-    >>> import funcspace as fs
-    >>> chaos = fs.solvers.KuramotoSivashinsky(length=22.0, resolution=64)
+    >>> from funcspace.solvers.spectral import KuramotoSivashinsky
+    >>> chaos = KuramotoSivashinsky(length=22.0, resolution=64)
     >>> flow = chaos.flow_map(0.1)
     >>> u = chaos.initial_fields(1, seed=0).coefficients[0]
     >>> v, dv = flow.tangent(u, torch.eye(64, dtype=torch.float64)[:3])
@@ -82,12 +82,15 @@ class FlowMap:
         tangents : `(m, *batch, dofs[, components])`: m tangent vectors to each state.
         """
         if tuple(tangents.shape[1:]) != tuple(state.shape):
-            raise InputError(f"tangents must have shape (m, {', '.join(map(str, state.shape))}); got {tuple(tangents.shape)}")
+            raise InputError(
+                f"tangents must have shape (m, {', '.join(map(str, state.shape))}); got {tuple(tangents.shape)}"
+            )
 
         def push(vector: Tensor) -> tuple[Tensor, Tensor]:
-            return torch.func.jvp(self, (state,), (vector,))
+            image, pushed = torch.func.jvp(self, (state,), (vector,))  # type: ignore[misc]
+            return image, pushed
 
-        return torch.func.vmap(push, out_dims=(None, 0))(tangents)
+        return torch.func.vmap(push, out_dims=(None, 0))(tangents)  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         return f"FlowMap(duration={self.duration:g}, steps={self.steps}) on {self.space.domain!r}"

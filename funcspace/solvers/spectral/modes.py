@@ -23,9 +23,10 @@ class Modes:
     A product of `degree` such polynomials, sampled at the n_j points of the grid and cut off at K_j again, has no
     aliasing error: this is the 2/3 rule for degree 2 and the 1/2 rule for degree 3 (Orszag, J. Atmos. Sci. 28, 1971).
 
-    Spectra are stored as `(*batch, n_1, ..., n_{d-1}, K_d + 1)`: the last axis holds only what real functions need and
-    the rule keeps, the others are whole and zero above the cutoff. Coefficients are those of an unnormalised
-    transform, n_1 ... n_d u_k.
+    Spectra are stored as `(*batch, K_d + 1, n_1, ..., n_{d-1})`: of the waves along the last axis of the grid, which
+    come first, only those that real functions need and the rule keeps; the others are whole, and zero above the
+    cutoff. In this order all transforms but the first run along the rows of memory. Coefficients are those of an
+    unnormalised transform, n_1 ... n_d u_k.
 
     Parameters
     ----------
@@ -54,8 +55,8 @@ class Modes:
         self.cutoffs = tuple((n - 1) // (degree + 1) for n in grid.shape)
         if min(self.cutoffs) < 1:
             raise InputError(f"each axis needs at least {degree + 2} points to keep one wave; got {grid.shape}")
-        self.shape = (*grid.shape[:-1], self.cutoffs[-1] + 1)
-        self._dims = tuple(range(-grid.dim, -1))
+        self.shape = (self.cutoffs[-1] + 1, *grid.shape[:-1])
+        self._dims = tuple(range(1 - grid.dim, 0))
 
     @property
     def dim(self) -> int:
@@ -70,9 +71,9 @@ class Modes:
             n = axis.count
             whole = torch.fft.fftfreq(n, 1.0 / n, dtype=torch.float64)
             if number == self.dim - 1:
-                whole = torch.arange(self.shape[-1], dtype=torch.float64)
+                whole = torch.arange(self.shape[0], dtype=torch.float64)
             shape = [1] * self.dim
-            shape[number] = whole.numel()
+            shape[(number + 1) % self.dim] = whole.numel()
             found.append((2.0 * math.pi / axis.length) * whole.reshape(shape))
         return tuple(found)
 
@@ -109,7 +110,7 @@ class Modes:
 
     def transform(self, values: Float[Tensor, " ..."]) -> Complex[Tensor, " ..."]:
         """Spectra of values on the grid; modes above the cutoff of all axes but the last are left in."""
-        spectrum = torch.fft.rfft(values, dim=-1)[..., : self.shape[-1]]
+        spectrum = torch.fft.rfft(values, dim=-1)[..., : self.shape[0]].movedim(-1, -self.dim)
         return torch.fft.fftn(spectrum, dim=self._dims) if self._dims else spectrum
 
     def project(self, values: Float[Tensor, " ..."]) -> Complex[Tensor, " ..."]:
@@ -119,7 +120,7 @@ class Modes:
     def evaluate(self, spectrum: Complex[Tensor, " ..."]) -> Float[Tensor, " ..."]:
         """Values on the grid of functions given by their spectra."""
         lines = torch.fft.ifftn(spectrum, dim=self._dims) if self._dims else spectrum
-        return torch.fft.irfft(lines, n=self.points[-1], dim=-1)
+        return torch.fft.irfft(lines.movedim(-self.dim, -1), n=self.points[-1], dim=-1)
 
     def __repr__(self) -> str:
         return f"Modes(|k| <= {self.cutoffs} of {self.grid!r})"

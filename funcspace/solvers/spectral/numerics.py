@@ -38,7 +38,7 @@ class Numerics:
     """
 
     step: float | None = None
-    courant: float = 1.0
+    courant: float = 0.5
     refinement: int = 1
     dtype: torch.dtype = torch.float64
     device: torch.device | str = "cpu"

@@ -105,9 +105,7 @@ class SpectralProblem(ABC):
     @cached_property
     def equation(self) -> Equation:
         """The equation on the modes of the solver's grid."""
-        modes = Modes(
-            self.solver_space.domain, self.degree, dtype=self.numerics.dtype, device=self.numerics.device
-        )
+        modes = Modes(self.solver_space.domain, self.degree, dtype=self.numerics.dtype, device=self.numerics.device)
         return self.make_equation(modes)
 
     @cached_property
@@ -255,8 +253,9 @@ def periodic_grid(
         if not isinstance(domain, Grid) or domain.dim != dim or len(domain.periodic) != dim or not domain.is_uniform:
             raise InputError(f"the domain must be an equispaced Grid with {dim} periodic axes; got {domain!r}")
         return domain
-    counts = resolution if isinstance(resolution, Sequence) else (default[0] if resolution is None else resolution,) * dim
-    sides = length if isinstance(length, Sequence) else (default[1] if length is None else length,) * dim
+    count, side = default[0] if resolution is None else resolution, default[1] if length is None else length
+    counts = tuple(count) if isinstance(count, Sequence) else (count,) * dim
+    sides = tuple(side) if isinstance(side, Sequence) else (side,) * dim
     if len(counts) != dim or any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 4 for n in counts):
         raise InputError(f"resolution must be one whole number, at least 4, or {dim} of them; got {resolution!r}")
     if len(sides) != dim or not all(isinstance(s, int | float) and np.isfinite(s) and s > 0 for s in sides):
@@ -279,5 +278,7 @@ def checked_number(value: Any, name: str, *, least: float = -np.inf) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer):
         raise InputError(f"{name} must be a number; got {value!r}")
     if not np.isfinite(value) or value < least:
-        raise InputError(f"{name} must be finite{'' if least == -np.inf else f' and at least {least:g}'}; got {value!r}")
+        raise InputError(
+            f"{name} must be finite{'' if least == -np.inf else f' and at least {least:g}'}; got {value!r}"
+        )
     return float(value)

@@ -14,7 +14,9 @@ __all__ = ["VorticityEquation", "enstrophy", "kinetic_energy", "velocity", "with
 
 
 class VorticityEquation:
-    r"""dw/dt + u . grad w = nu Lap w - mu w + f,   u = (d psi/dy, -d psi/dx),   -Lap psi = w
+    r"""The equation for the spectra of vorticity.
+
+    dw/dt + u . grad w = nu Lap w - mu w + f,   u = (d psi/dy, -d psi/dx),   -Lap psi = w
 
     The transport term is made of two products alone (Basdevant, J. Comput. Phys. 50, 1983):
 
@@ -25,7 +27,7 @@ class VorticityEquation:
         self, modes: Modes, viscosity: float, drag: float = 0.0, forcing: Float[Tensor, " *grid"] | None = None
     ) -> None:
         self.modes = modes
-        kx, ky = modes.wavenumbers
+        kx, ky = torch.broadcast_tensors(*modes.wavenumbers)
         self.linear = -(viscosity * modes.square + drag)[None]
         inverse = torch.where(modes.square > 0, 1.0 / modes.square.clamp_min(1e-300), 0.0)
         self._curl = modes.symbol(1j * torch.stack([ky * inverse, -kx * inverse]))
@@ -38,19 +40,19 @@ class VorticityEquation:
         reach = [k.abs() / most for k, most in zip(modes.wavenumbers, modes.reach, strict=True)]
         self.profile = (modes.kept * torch.maximum(*torch.broadcast_tensors(*reach)), 1j)
 
-    def velocity(self, spectra: Complex[Tensor, "*batch 1 modes_x modes_y"]) -> Float[Tensor, "*batch 2 x y"]:
+    def velocity(self, spectra: Complex[Tensor, "*batch 1 modes_y modes_x"]) -> Float[Tensor, "*batch 2 x y"]:
         """The velocity on the grid."""
         return self.modes.evaluate(spectra * self._curl)
 
-    def nonlinear(self, spectra: Complex[Tensor, "*batch 1 modes_x modes_y"]) -> Complex[Tensor, " ..."]:
+    def nonlinear(self, spectra: Complex[Tensor, "*batch 1 modes_y modes_x"]) -> Complex[Tensor, " ..."]:
         """Transport and forcing."""
         u, v = self.velocity(spectra).unbind(-3)
-        products = self.modes.transform(torch.stack([u * v, (v - u) * (v + u)], dim=-3))
-        pairs = torch.view_as_real(products) * self._fluxes
-        transport = torch.view_as_complex(pairs.sum(dim=-4, keepdim=True))
+        products = torch.stack([u * v, torch.addcmul(v * v, u, u, value=-1.0)], dim=-3)
+        first, second = torch.view_as_real(self.modes.transform(products)).split(1, dim=-4)
+        transport = torch.view_as_complex(torch.addcmul(first * self._fluxes[:1], second, self._fluxes[1:]))
         return transport if self._forcing is None else transport + self._forcing
 
-    def rates(self, spectra: Complex[Tensor, "batch 1 modes_x modes_y"]) -> Float[Tensor, " batch"]:
+    def rates(self, spectra: Complex[Tensor, "batch 1 modes_y modes_x"]) -> Float[Tensor, " batch"]:
         """|u| kx + |v| ky at the highest modes, the velocities being the largest."""
         most = self.velocity(spectra).abs().flatten(-2).amax(dim=-1)
         return most[..., 0] * self.modes.reach[0] + most[..., 1] * self.modes.reach[1]
@@ -63,8 +65,8 @@ def without_mean(w: Tensor, name: str) -> None:
     if len(bad):
         place = int(bad[0])
         raise InputError(
-            f"{name} on a torus has mean zero, for it is a curl; sample {place} has mean {float(means.flatten()[place]):.4g}. "
-            "Subtract the mean"
+            f"{name} on a torus has mean zero, for it is a curl; sample {place} has mean "
+            f"{float(means.flatten()[place]):.4g}. Subtract the mean"
         )
 
 
