@@ -56,22 +56,22 @@ class SparsePattern:
         flat = np.concatenate([block.ravel() for block in local])
         return np.asarray(np.bincount(self._slots, weights=flat, minlength=self.nonzeros), dtype=np.float64)
 
-    def whole(self, values: FloatArray) -> Any:
+    def whole(self, values: NDArray[Any]) -> Any:
         """The matrix among all dofs, CSR."""
         import scipy.sparse as sp
 
         return sp.csr_matrix((values, *self._whole), shape=(self.size, self.size))
 
-    def inner(self, values: FloatArray) -> Any:
+    def inner(self, values: NDArray[Any]) -> Any:
         """The block among the free dofs, CSR."""
         return self._with(self._inner, values[self._inner_places])
 
-    def coupling(self, values: FloatArray) -> Any:
+    def coupling(self, values: NDArray[Any]) -> Any:
         """The block from the fixed dofs to the free ones, CSR."""
         return self._with(self._coupling, values[self._coupling_places])
 
     @staticmethod
-    def _with(pattern: Any, data: FloatArray) -> Any:
+    def _with(pattern: Any, data: NDArray[Any]) -> Any:
         import scipy.sparse as sp
 
         return sp.csr_matrix((data, pattern.indices, pattern.indptr), shape=pattern.shape)
@@ -265,7 +265,7 @@ class Assembly:
         space = function.space
         return space.domain.fingerprint == self.space.domain.fingerprint and space.basis.name == self.space.basis.name
 
-    def own_values(self, elements: _Elements, function: Function) -> FloatArray | None:
+    def own_values(self, elements: _Elements, function: Function) -> NDArray[Any] | None:
         """Values of a Function of this very basis at the quadrature points; None for other spaces."""
         space = function.space
         if not self.owns(function):

@@ -41,7 +41,7 @@ def values_at(
     name: str,
     *,
     shapes: tuple[tuple[int, ...], ...] = ((),),
-    same_space: Callable[[Function], FloatArray | None] | None = None,
+    same_space: Callable[[Function], NDArray[Any] | None] | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> Any:
     """Values at points (n, d) as float64 or complex128, shape (samples or 1, n, *value).
