@@ -13,32 +13,10 @@ from numba import njit
 from funcspace.dynamics.integrators.calls import call_field
 from funcspace.dynamics.integrators.first_step import first_step
 from funcspace.dynamics.integrators.outcome import BLOWN_UP, DONE, NOT_FINITE, STEP_TOO_SMALL, TOO_MANY_STEPS
+from funcspace.dynamics.integrators.tsit5_table import ERROR, MATRIX, NODES
 
-__all__ = ["ERROR", "MATRIX", "NODES", "tsit5"]
+__all__ = ["tsit5"]
 
-NODES = np.array([0.0, 0.161, 0.327, 0.9, 0.9800255409045097, 1.0, 1.0])
-MATRIX = np.array(
-    [
-        [0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
-        [0.161, 0.0, 0.0, 0.0, 0.0, 0.0],
-        [-0.008480655492356989, 0.335480655492357, 0.0, 0.0, 0.0, 0.0],
-        [2.8971530571054935, -6.359448489975075, 4.3622954328695815, 0.0, 0.0, 0.0],
-        [5.325864828439257, -11.748883564062828, 7.4955393428898365, -0.09249506636175525, 0.0, 0.0],
-        [5.86145544294642, -12.92096931784711, 8.159367898576159, -0.071584973281401, -0.028269050394068383, 0.0],
-        [0.09646076681806523, 0.01, 0.4798896504144996, 1.379008574103742, -3.290069515436081, 2.324710524099774],
-    ]
-)
-ERROR = np.array(
-    [
-        -0.001780011052225777,
-        -0.0008164344596567469,
-        0.007880878010261995,
-        -0.1447110071732629,
-        0.5823571654525552,
-        -0.45808210592918697,
-        0.015151515151515152,
-    ]
-)
 ROWS = 10
 
 

@@ -53,7 +53,9 @@ def names(kind: str) -> tuple[str, ...]:
     classes = {line[6:].partition("(")[0].strip() for line in source.splitlines() if line.startswith("class ")}
     listed = database(kind == "map")
     return tuple(
-        sorted(name for name in listed if name in classes and (kind == "map" or listed[name]["delay"] == (kind == "delay")))
+        sorted(
+            name for name in listed if name in classes and (kind == "map" or listed[name]["delay"] == (kind == "delay"))
+        )
     )
 
 
@@ -92,17 +94,18 @@ def _trace(name: str, discrete: bool) -> Formula:
     graph = Graph()
     state, parameters = symbols(graph, dimension, shapes)
     model = _Symbolic(cls, parameters)
-    if discrete:
-        result = model._rhs(*state, *parameters.values())
-    elif "rhs" in _own_members(cls):
-        result = model.rhs(state, graph.time())
+    own, named = _own_members(cls), True
+    if not discrete and "rhs" in own:
+        result, named = model.rhs(state, graph.time()), False
     else:
-        result = model._rhs(*state, graph.time(), *parameters.values())
+        moment = () if discrete else (graph.time(),)
+        result = model._rhs(*state, *moment, *parameters.values())
     outputs = tuple(e.index for e in entries(result, graph))
     wrapped: tuple[int, ...] = ()
-    if not discrete and "_postprocessing" in _own_members(cls):
+    if not discrete and "_postprocessing" in own:
         wrapped = tuple(e.index for e in entries(model._postprocessing(*state), graph))
-    return Formula(graph, outputs, dimension, shapes, wrapped)
+    variables = tuple(inspect.signature(model._rhs).parameters)[:dimension] if named else ()
+    return Formula(graph, outputs, dimension, shapes, wrapped, variables)
 
 
 def _own_members(cls: type) -> set[str]:

@@ -31,6 +31,7 @@ class Formula:
     dimension : length of the state x.
     shapes : shape of each parameter by name, in the order in which they fill p: () for a number.
     wrapped : the nodes of bounded coordinates to show instead of the state, where the state has unbounded angles.
+    variables : names of the components of the state; empty where nobody named them.
 
     Examples
     --------
@@ -44,10 +45,16 @@ class Formula:
     dimension: int
     shapes: Mapping[str, tuple[int, ...]]
     wrapped: tuple[int, ...] = ()
+    variables: tuple[str, ...] = ()
 
     @classmethod
     def traced(
-        cls, function: Callable[..., Any], dimension: int, shapes: Mapping[str, tuple[int, ...]], *, discrete: bool = False
+        cls,
+        function: Callable[..., Any],
+        dimension: int,
+        shapes: Mapping[str, tuple[int, ...]],
+        *,
+        discrete: bool = False,
     ) -> Formula:
         """From a Python function `(t, state, **parameters)`, of a map `(state, **parameters)`.
 
@@ -127,6 +134,19 @@ class Formula:
         return not any(node[0] in kinks for node in self.graph.reduced(self.outputs)[0].nodes)
 
     @cached_property
+    def explicit_time(self) -> bool:
+        """Whether time itself occurs in it."""
+        return ("time",) in self.graph.reduced(self.outputs)[0].nodes
+
+    @cached_property
+    def separable(self) -> bool:
+        r"""Whether, for x = (q, p) in halves, q' depends on p alone and p' on q alone."""
+        half = self.dimension // 2
+        blocks = np.array([self.graph.number(node) == 0.0 for node in self.jacobian_nodes])
+        blocks = blocks.reshape(self.dimension, self.dimension)
+        return self.dimension % 2 == 0 and bool(blocks[:half, :half].all() and blocks[half:, half:].all())
+
+    @cached_property
     def field_address(self) -> int:
         """Address of the compiled right-hand side."""
         return field_address(self.graph, self.outputs)
@@ -149,6 +169,7 @@ class Formula:
             "outputs": places[: len(self.outputs)],
             "wrapped": places[len(self.outputs) :],
             "dimension": self.dimension,
+            "variables": list(self.variables),
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
         }
         return json.dumps(content)
@@ -159,13 +180,16 @@ class Formula:
         content = json.loads(text)
         shapes = {name: tuple(shape) for name, shape in content["shapes"].items()}
         return cls(
-            Graph(content["nodes"]), tuple(content["outputs"]), content["dimension"], shapes, tuple(content["wrapped"])
+            Graph(content["nodes"]),
+            tuple(content["outputs"]),
+            content["dimension"],
+            shapes,
+            tuple(content["wrapped"]),
+            tuple(content["variables"]),
         )
 
 
-def symbols(
-    graph: Graph, dimension: int, shapes: Mapping[str, tuple[int, ...]]
-) -> tuple[np.ndarray, dict[str, Any]]:
+def symbols(graph: Graph, dimension: int, shapes: Mapping[str, tuple[int, ...]]) -> tuple[np.ndarray, dict[str, Any]]:
     """The state as an array of expressions, and the parameters by name as expressions or arrays of them."""
     state = np.empty(dimension, dtype=object)
     for i in range(dimension):
