@@ -15,6 +15,7 @@ from funcspace.errors import InputError
 __all__ = ["rosenstein_exponent", "wolf_exponent"]
 
 LEAF = 32
+MOST_STARTS = 20_000
 
 
 def rosenstein_exponent(
@@ -24,6 +25,7 @@ def rosenstein_exponent(
     region: tuple[float, float] | None = None,
     theiler: int | None = None,
     step: float | None = None,
+    transverse: bool | None = None,
     blocks: int = 10,
 ) -> Estimate:
     r"""Largest Lyapunov exponent: the rate at which neighbours separate on average.
@@ -31,12 +33,16 @@ def rosenstein_exponent(
     .. math:: \lambda_1 = \frac{d}{dt} \Big\langle \log |x_{i+k} - x_{j(i)+k}| \Big\rangle_i, \qquad t = k \Delta t
 
     (Rosenstein, Collins and De Luca, Physica D 65, 1993), where j(i) is the nearest neighbour of i more than `theiler`
-    samples away. The slope is taken where the curve rises steadily, before it saturates at the size
-    of the attractor. Data of one component are to be embedded first: `delay_embedding`. Components are used in the
-    units that they have.
+    samples away; i runs over at most 20,000 evenly spread states. The slope is taken where the curve rises steadily,
+    before it saturates at the size of the attractor. Data of one component are to be embedded first:
+    `delay_embedding`. Components are used in the units that they have.
 
-    Known values: Henon map 0.419, logistic map at r = 4 0.693, Lorenz-63 0.906; expect a few per cent of bias, as
-    neighbours also separate along the flow. Periodic orbits give about 0.
+    Neighbours on a flow also differ along it, by up to half a step, and that part of the difference does not grow:
+    with it the slope is 10 % too low for Lorenz-63. `transverse` leaves it out; the original method is
+    `transverse=False`.
+
+    Known values: Henon map 0.419, logistic map at r = 4 0.693, Lorenz-63 0.906, Rossler 0.071; expect a few per cent
+    of bias. Periodic orbits give about 0.
 
     Parameters
     ----------
@@ -44,6 +50,7 @@ def rosenstein_exponent(
     horizon : number of samples over which pairs are followed; by default until their distance saturates.
     region : first and last time of the fit, instead of the automatic one.
     theiler : fewest samples between neighbours; by default twice the time in which the autocorrelation falls to 1/e.
+    transverse : measure differences perpendicular to the orbit; by default if successive steps are nearly parallel.
     step : time between samples where `data` is an array; 1 if nothing says it.
     blocks : stretches of the orbit whose slopes make the error.
 
@@ -69,7 +76,7 @@ def rosenstein_exponent(
     series = as_series(data, minimum=200, step=step)
     if blocks < 2:
         raise InputError(f"blocks must be at least 2, got {blocks}")
-    return _estimates(series, lambda x, dt: _rosenstein(x, dt, horizon, region, theiler, blocks))
+    return _estimates(series, lambda x, dt: _rosenstein(x, dt, horizon, region, theiler, transverse, blocks))
 
 
 def wolf_exponent(
@@ -87,10 +94,11 @@ def wolf_exponent(
     .. math:: \lambda_1 = \frac{1}{M \, n \, \Delta t} \sum_{m=1}^{M} \log \frac{L'_m}{L_m}
 
     (Wolf, Swift, Swinney and Vastano, Physica D 16, 1985): the distance L to a neighbour grows to L' over n
-    samples; the neighbour is then replaced by one that is near and lies in a similar direction. Data of one component
-    are to be embedded first: `delay_embedding`.
+    samples; once it exceeds `largest`, the neighbour is replaced by one that is near and lies in a similar direction.
+    Data of one component are to be embedded first: `delay_embedding`.
 
-    Known values: as `rosenstein_exponent`; biased low if `evolve` lasts until differences saturate, high on noisy data.
+    Anchors: within 2 % on the Henon and logistic maps, 10 % low on Rossler's flow, 10 to 20 % high on Lorenz-63; high
+    on noisy data, low if `evolve` lasts until differences saturate. `rosenstein_exponent` is the more exact one.
 
     Parameters
     ----------
@@ -147,8 +155,28 @@ def _window(x: FloatArray, theiler: int | None) -> int:
     return window
 
 
+def _flow_directions(x: FloatArray, transverse: bool | None) -> FloatArray:
+    """Unit vectors along the orbit, or zeros: those of a map, which jumps, are not left out unless asked for."""
+    steps = np.diff(x, axis=0)
+    lengths = np.linalg.norm(steps, axis=1)
+    if transverse is None:
+        products = (steps[1:] * steps[:-1]).sum(axis=1)
+        transverse = x.shape[1] > 1 and bool(np.median(products - 0.8 * lengths[1:] * lengths[:-1]) > 0)
+    if not transverse:
+        return np.zeros_like(x)
+    flow = np.gradient(x, axis=0)
+    size = np.linalg.norm(flow, axis=1, keepdims=True)
+    return flow / np.where(size > 0, size, 1.0)
+
+
 def _rosenstein(
-    x: FloatArray, dt: float, horizon: int | None, region: tuple[float, float] | None, theiler: int | None, blocks: int
+    x: FloatArray,
+    dt: float,
+    horizon: int | None,
+    region: tuple[float, float] | None,
+    theiler: int | None,
+    transverse: bool | None,
+    blocks: int,
 ) -> tuple[float, float, dict[str, Any]]:
     from funcspace.dynamics.invariants import _neighbour_kernels as kernels
     from funcspace.dynamics.invariants import _pair_kernels as pairs
@@ -158,14 +186,17 @@ def _rosenstein(
     if not 4 <= longest <= len(x) // 2:
         raise InputError(f"horizon must be between 4 and half of the {len(x)} samples, got {horizon}")
     steps = min(longest, max(10, 20 * window)) if horizon is None else longest
-    partners = kernels.nearest(x, pairs.leaf_order(x, LEAF), LEAF, window, len(x) - 1 - steps)
+    last = len(x) - 1 - steps
+    stride = 1 + last // MOST_STARTS
+    partners = kernels.nearest(x, pairs.leaf_order(x, LEAF), LEAF, window, last, stride)
     if not (partners >= 0).any():
         raise InputError("no point has a different neighbour that is far enough in time; a longer series is needed")
-    sums, numbers = kernels.divergence(x, partners, steps, blocks)
+    flow = _flow_directions(x, transverse)
+    sums, numbers = kernels.divergence(x, flow, partners, stride, steps, blocks)
     curve = sums.sum(axis=0) / numbers.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         curves = sums / numbers
-    times = dt * np.arange(steps + 1)
+    times: FloatArray = np.asarray(np.arange(steps + 1) * dt, dtype=np.float64)
     if region is None:
         # the random distance of independent states bounds the rise; the straight part ends well before
         scrambled = np.random.default_rng(0).permutation(len(x))
@@ -188,11 +219,18 @@ def _rosenstein(
         halves = np.array_split(np.flatnonzero(inside), 2)
         drift = 0.5 * np.subtract(*[np.polyfit(times[half], curve[half], 1)[0] for half in halves])
     error = float(np.hypot(each.std(ddof=1) / np.sqrt(len(each)), drift)) if full.sum() > 1 else float("nan")
-    return float(slope), error, {"region": region, "times": times, "curve": curve, "theiler": window}
+    details = {"region": region, "times": times, "curve": curve, "theiler": window}
+    details["transverse"] = bool(flow.any())
+    return float(slope), error, details
 
 
 def _wolf(
-    x: FloatArray, dt: float, evolve: int, limits: tuple[float | None, float | None], angle: float, theiler: int | None
+    x: FloatArray,
+    dt: float,
+    evolve: int,
+    limits: tuple[float | None, float | None],
+    angle: float,
+    theiler: int | None,
 ) -> tuple[float, float, dict[str, Any]]:
     from funcspace.dynamics.invariants._neighbour_kernels import wolf
 
