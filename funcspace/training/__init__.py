@@ -4,21 +4,37 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
-from funcspace.training.algorithm import Algorithm, Task
+from funcspace.training.algorithm import Algorithm, ClippingTask, StatefulTask, Task
 from funcspace.training.fit import fit
 from funcspace.training.losses import NormLoss
 from funcspace.training.model import OperatorModel
+from funcspace.training.recipe import Recipe
+from funcspace.training.schedules import ExponentialDecay
 from funcspace.training.supervised import Supervised
 from funcspace.training.surrogate import Surrogate
 
-__all__ = ["Algorithm", "NormLoss", "OperatorModel", "Supervised", "Surrogate", "Task", "fit", "load"]
+__all__ = [
+    "Algorithm",
+    "ClippingTask",
+    "ExponentialDecay",
+    "NormLoss",
+    "OperatorModel",
+    "Recipe",
+    "StatefulTask",
+    "Supervised",
+    "Surrogate",
+    "Task",
+    "fit",
+    "load",
+]
 
 
-def load(folder: str | PathLike[str], *, model_class: type[nn.Module] | None = None) -> Surrogate:
-    """Load a surrogate saved with `Surrogate.save`.
+def load(folder: str | PathLike[str], *, model_class: type[nn.Module] | None = None) -> Any:
+    """Load what was saved with `Surrogate.save` or `Reconstruction.save`.
 
     Parameters
     ----------
@@ -29,6 +45,6 @@ def load(folder: str | PathLike[str], *, model_class: type[nn.Module] | None = N
     CheckpointError
         When the folder is missing, damaged, of a newer schema or of another model.
     """
-    from funcspace.training.surrogate_files import load_surrogate
+    from funcspace.training.surrogate_files import load_saved
 
-    return load_surrogate(Path(folder), model_class=model_class)
+    return load_saved(Path(folder), model_class)

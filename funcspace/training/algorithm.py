@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-__all__ = ["Algorithm", "Task"]
+__all__ = ["Algorithm", "ClippingTask", "StatefulTask", "Task"]
 
 
 class Task(Protocol):
@@ -32,8 +32,30 @@ class Task(Protocol):
         ...
 
 
+@runtime_checkable
+class ClippingTask(Protocol):
+    """A task that bounds gradients in a way of its own, such as for each of several models apart."""
+
+    def clip_gradients(self, model: nn.Module, largest: float | None) -> None:
+        """Bound the gradients in place; `largest` is what `fit(clip=...)` says."""
+        ...
+
+
+@runtime_checkable
+class StatefulTask(Protocol):
+    """A task that changes as it goes; its state is kept in the checkpoints."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that a resumed run needs."""
+        ...
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a state."""
+        ...
+
+
 class Algorithm(Protocol):
-    """A way of learning, given to `fit(..., algorithm=...)`."""
+    """A way of learning, given to `fit(..., algorithm=...)`; an attribute `recipe` gives its defaults."""
 
     def begin(self, model: nn.Module, data: Any, validation: Any, *, device: torch.device, dtype: torch.dtype) -> Task:
         """Set up the task for a model and data; raises an InputError where they do not fit each other."""

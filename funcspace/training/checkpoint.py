@@ -41,12 +41,14 @@ def save_checkpoint(
     best: Mapping[str, Tensor] | None,
     progress: Progress,
     settings: Mapping[str, Any],
+    task: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write everything that a resumed run needs; the previous checkpoint stays until the new one is whole."""
     from safetensors.torch import save
 
     tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"best/{name}": value for name, value in (best or {}).items()}
+    tensors |= {f"task/{name}": value for name, value in (task or {}).items()}
     plain: dict[str, Any] = {}
     state = optimizer.state_dict()
     for index, entries in state["state"].items():
@@ -70,8 +72,8 @@ def save_checkpoint(
 
 def load_checkpoint(
     folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, settings: Mapping[str, Any]
-) -> tuple[Progress, dict[str, Tensor] | None] | None:
-    """Restore model and optimizer in place; the progress and best weights, or None where there is no checkpoint.
+) -> tuple[Progress, dict[str, Tensor] | None, dict[str, Tensor]] | None:
+    """Restore model and optimizer in place; progress, best weights and state of the task; None without a checkpoint.
 
     Raises
     ------
@@ -113,5 +115,7 @@ def load_checkpoint(
     groups = optimizer.state_dict()["param_groups"]
     merged = [old | new for old, new in zip(groups, header["groups"], strict=True)]
     optimizer.load_state_dict({"state": state, "param_groups": merged})
-    best = {n.removeprefix("best/"): t for n, t in tensors.items() if n.startswith("best/")}
-    return Progress(**header["progress"]), best or None
+    best, task = (
+        {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)} for prefix in ("best/", "task/")
+    )
+    return Progress(**header["progress"]), best or None, task

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,15 +18,13 @@ from torch import Tensor, nn
 
 from funcspace.atomic_write import atomic_file
 from funcspace.errors import InputError, SolverError
-from funcspace.training.algorithm import Algorithm, Task
+from funcspace.training.algorithm import Algorithm, ClippingTask, StatefulTask, Task
 from funcspace.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from funcspace.training.model import model_config
 from funcspace.training.progress_bar import progress_bar
+from funcspace.training.recipe import Recipe
 from funcspace.training.schedules import learning_rate_factor
 from funcspace.training.supervised import Supervised
-
-if TYPE_CHECKING:
-    from funcspace.training.surrogate import Surrogate
 
 __all__ = ["fit"]
 
@@ -58,29 +56,32 @@ def fit(
     *,
     validation: Any = None,
     algorithm: Algorithm | None = None,
-    epochs: int = 100,
+    epochs: int | None = None,
     seconds: float | None = None,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     learning_rate: float | None = None,
-    weight_decay: float = 1e-5,
-    schedule: str | Callable[[float], float] = "one-cycle",
-    optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW,
-    clip: float | None = 1.0,
+    weight_decay: float | None = None,
+    schedule: str | Callable[[float], float] | None = None,
+    optimizer: Callable[..., torch.optim.Optimizer] | None = None,
+    clip: float | Literal["default"] | None = "default",
     precision: str = "32",
     compile: bool = False,
     seed: int = 0,
-    monitor: str = "rel_l2",
+    monitor: str | None = None,
     patience: int | None = None,
     restore_best: bool = True,
-    validate_every: int = 1,
+    validate_every: int | None = None,
     folder: str | os.PathLike[str] | None = None,
     resume: bool = True,
     checkpoint_seconds: float = 30.0,
     accelerator: str = "auto",
     devices: int | str = 1,
     progress: bool | None = None,
-) -> Surrogate:
+) -> Any:
     """Train a model on data and return it as a surrogate.
+
+    Settings that are not given come from the algorithm's `recipe`; for supervised learning these are 100 epochs of
+    batches of 8, AdamW with weight decay 1e-5, the schedule "one-cycle" and gradients clipped at norm 1.
 
     Parameters
     ----------
@@ -91,7 +92,7 @@ def fit(
     epochs : passes over the data.
     seconds : stop after this much time; the schedule then follows whichever of time and epochs is further on.
     batch_size : samples per step, over all devices together.
-    learning_rate : the peak rate; the model's own `learning_rate` where it has one, else 1e-3.
+    learning_rate : the peak rate; the model's own `learning_rate` where it has one, else the recipe's.
     schedule : "one-cycle", "cosine", "linear", "constant", or a function from progress in [0, 1] to a factor.
     optimizer : called as `optimizer(parameters, lr=..., weight_decay=...)`.
     clip : largest norm of the gradient; None to leave it.
@@ -111,7 +112,8 @@ def fit(
     Returns
     -------
     Surrogate
-        With `history` (a record per epoch) and `provenance`.
+        Or what else the algorithm makes, such as a Reconstruction; with `history` (a record per epoch) and
+        `provenance`.
 
     Raises
     ------
@@ -122,7 +124,17 @@ def fit(
     SolverError
         When the loss becomes NaN or infinite; `.state` holds the last finite weights.
     """
-    peak = float(learning_rate if learning_rate is not None else getattr(model, "learning_rate", 1e-3))
+    learning = algorithm or Supervised()
+    recipe: Recipe = getattr(learning, "recipe", Recipe())
+    epochs = recipe.epochs if epochs is None else epochs
+    batch_size = recipe.batch_size if batch_size is None else batch_size
+    validate_every = recipe.validate_every if validate_every is None else validate_every
+    weight_decay = recipe.weight_decay if weight_decay is None else weight_decay
+    schedule = recipe.schedule if schedule is None else schedule
+    optimizer = recipe.optimizer if optimizer is None else optimizer
+    clip = recipe.clip if clip == "default" else clip
+    monitor = recipe.monitor if monitor is None else monitor
+    peak = float(learning_rate if learning_rate is not None else getattr(model, "learning_rate", recipe.learning_rate))
     settings = Settings(
         epochs, batch_size, peak, weight_decay, schedule if isinstance(schedule, str) else repr(schedule), clip,
         precision, seed, seconds, getattr(optimizer, "__qualname__", repr(optimizer)), monitor,
@@ -131,7 +143,7 @@ def fit(
     fabric = _fabric(precision, accelerator, devices)
     dtype = DTYPES[precision]
     model.to(device=fabric.device, dtype=dtype)
-    task = (algorithm or Supervised()).begin(model, data, validation, device=fabric.device, dtype=dtype)
+    task = learning.begin(model, data, validation, device=fabric.device, dtype=dtype)
     place = None if folder is None else Path(folder)
     stepper = optimizer(model.parameters(), lr=peak, weight_decay=weight_decay)
     identity = _identity(model, task, settings)
@@ -140,7 +152,9 @@ def fit(
         place.mkdir(parents=True, exist_ok=True)
         found = load_checkpoint(place, model, stepper, identity) if resume else None
         if found is not None:
-            state, best = found
+            state, best, kept = found
+            if isinstance(task, StatefulTask):
+                task.restore(kept)
             log.info("resumed %s at epoch %d, step %d", place, state.epoch, state.step)
     module, stepper = fabric.setup(torch.compile(model) if compile else model, stepper)
     run = _Run(fabric, model, module, stepper, task, settings, schedule, place, state, best, identity)
@@ -235,7 +249,9 @@ class _Run:
                 + (f", and {self.folder} the last checkpoint" if self.folder is not None else ""),
                 state=self.best or {n: t.detach().clone() for n, t in self.model.state_dict().items()},
             )
-        if s.clip is not None:
+        if isinstance(self.task, ClippingTask):
+            self.task.clip_gradients(self.model, s.clip)
+        elif s.clip is not None:
             self.fabric.clip_gradients(self.module, self.optimizer, max_norm=s.clip, error_if_nonfinite=False)
         self.optimizer.step()
         state.step, state.batch, state.loss_sum = state.step + 1, state.batch + 1, state.loss_sum + mean
@@ -264,7 +280,8 @@ class _Run:
     def _save(self) -> float:
         assert self.folder is not None
         if self.fabric.is_global_zero:
-            save_checkpoint(self.folder, self.model, self.optimizer, self.best, self.state, self.identity)
+            kept = self.task.state() if isinstance(self.task, StatefulTask) else None
+            save_checkpoint(self.folder, self.model, self.optimizer, self.best, self.state, self.identity, kept)
             lines = "".join(json.dumps(record) + "\n" for record in self.state.history)
             with atomic_file(self.folder / "metrics.jsonl") as temporary:
                 temporary.write_text(lines)

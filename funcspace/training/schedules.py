@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from funcspace.errors import InputError
 
-__all__ = ["SCHEDULES", "learning_rate_factor"]
+__all__ = ["SCHEDULES", "ExponentialDecay", "learning_rate_factor"]
 
 
 def constant(progress: float) -> float:
@@ -32,6 +33,21 @@ def one_cycle(progress: float) -> float:
 def linear(progress: float) -> float:
     """Straight down to zero."""
     return 1.0 - progress
+
+
+@dataclass(frozen=True)
+class ExponentialDecay:
+    """From the peak down to `final` times the peak, by the same factor in equal times.
+
+    >>> ExponentialDecay(0.01)(0.5)
+    0.1
+    """
+
+    final: float = 1e-3
+
+    def __call__(self, progress: float) -> float:
+        """The factor at a progress in [0, 1]."""
+        return float(self.final**progress)
 
 
 SCHEDULES: dict[str, Callable[[float], float]] = {

@@ -20,7 +20,7 @@ from funcspace.training.model import model_config
 from funcspace.training.packing import Field, Packing
 from funcspace.training.surrogate import Surrogate
 
-__all__ = ["load_surrogate", "save_surrogate"]
+__all__ = ["load_saved", "load_surrogate", "model_from", "read_description", "save_surrogate"]
 
 SCHEMA = 1
 DESCRIPTION, WEIGHTS, SPACES = "surrogate.json", "model.safetensors", "spaces.safetensors"
@@ -73,6 +73,37 @@ def save_surrogate(surrogate: Surrogate, folder: Path) -> Path:
     return folder
 
 
+def load_saved(folder: Path, model_class: type[nn.Module] | None = None) -> Any:
+    """Read a surrogate, or whatever else of this library describes itself in the same way and names its loader."""
+    loader = str(read_description(folder).get("loader", ""))
+    if not loader:
+        return load_surrogate(folder, model_class=model_class)
+    module, _, name = loader.partition(":")
+    if module.partition(".")[0] != "funcspace":
+        raise CheckpointError(f"{folder} names a loader outside this library: {loader}")
+    try:
+        load = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise CheckpointError(f"{folder} names an unknown loader: {loader}") from error
+    return load(folder)
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """The JSON of a saved surrogate, of a schema that this version knows."""
+    if not (folder / DESCRIPTION).is_file():
+        raise CheckpointError(f"{folder} holds no saved surrogate: there is no {DESCRIPTION} in it")
+    try:
+        description = json.loads((folder / DESCRIPTION).read_text())
+        schema = int(description["schema"])
+    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{folder / DESCRIPTION} is damaged: {error}") from error
+    if schema > SCHEMA:
+        raise CheckpointError(
+            f"{folder} has schema {schema}, this version reads up to {SCHEMA}; upgrade funcspace to load it"
+        )
+    return description
+
+
 def load_surrogate(folder: Path, *, model_class: type[nn.Module] | None = None) -> Surrogate:
     """Read a surrogate written by `save_surrogate`.
 
@@ -89,17 +120,7 @@ def load_surrogate(folder: Path, *, model_class: type[nn.Module] | None = None) 
     from safetensors.numpy import load as load_arrays
     from safetensors.torch import load as load_tensors
 
-    if not (folder / DESCRIPTION).is_file():
-        raise CheckpointError(f"{folder} holds no saved surrogate: there is no {DESCRIPTION} in it")
-    try:
-        description = json.loads((folder / DESCRIPTION).read_text())
-        schema = int(description["schema"])
-    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{folder / DESCRIPTION} is damaged: {error}") from error
-    if schema > SCHEMA:
-        raise CheckpointError(
-            f"{folder} has schema {schema}, this version reads up to {SCHEMA}; upgrade funcspace to load it"
-        )
+    description = read_description(folder)
     try:
         weights = load_tensors((folder / WEIGHTS).read_bytes())
         arrays = load_arrays((folder / SPACES).read_bytes())
@@ -118,14 +139,26 @@ def load_surrogate(folder: Path, *, model_class: type[nn.Module] | None = None) 
         dtype = getattr(torch, description["dtype"])
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{folder} is damaged or incomplete: {type(error).__name__}: {error}") from error
+    model = model_from(folder, name, config, weights, dtype, model_class)
+    return Surrogate(model, packing, description["history"], description["provenance"])
+
+
+def model_from(
+    folder: Path,
+    name: str,
+    config: dict[str, Any],
+    weights: dict[str, torch.Tensor],
+    dtype: torch.dtype,
+    model_class: type[nn.Module] | None = None,
+) -> nn.Module:
+    """The model of a class by name, its arguments and its weights, ready to be used."""
     kind = _class(name, folder) if model_class is None else model_class
     try:
         model = kind(**config).to(dtype)
         model.load_state_dict(weights)
     except (TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"the weights in {folder} do not fit {kind.__name__}(**{config}): {error}") from error
-    model.eval()
-    return Surrogate(model, packing, description["history"], description["provenance"])
+    return model.eval()
 
 
 def _field(entry: dict[str, Any], spaces: dict[str, FunctionSpace]) -> Field:
