@@ -4,18 +4,42 @@ from funcspace.solvers.coefficients import GaussianRecipe
 from funcspace.solvers.darcy import Darcy
 from funcspace.solvers.gaussian_fields import GaussianField
 from funcspace.solvers.generation import Generation, generate
+from funcspace.solvers.linear import (
+    AdvectionDiffusion,
+    Heat,
+    HeatSines,
+    Helmholtz,
+    HelmholtzCavity,
+    PoissonGauss,
+    PoissonSines,
+    Wave,
+    WaveLayers,
+    WaveSines,
+    WaveStates,
+)
 from funcspace.solvers.poisson import Poisson
 from funcspace.solvers.registry import problem, problems
 from funcspace.solvers.solids import LinearElasticity
 from funcspace.solvers.sparse_solve import sparse_solve
 
 __all__ = [
+    "AdvectionDiffusion",
     "Darcy",
     "GaussianField",
     "GaussianRecipe",
     "Generation",
+    "Heat",
+    "HeatSines",
+    "Helmholtz",
+    "HelmholtzCavity",
     "LinearElasticity",
     "Poisson",
+    "PoissonGauss",
+    "PoissonSines",
+    "Wave",
+    "WaveLayers",
+    "WaveSines",
+    "WaveStates",
     "generate",
     "problem",
     "problems",

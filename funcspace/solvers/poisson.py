@@ -16,6 +16,7 @@ from funcspace.functions import Function, FunctionSpace
 from funcspace.geometry import Grid
 from funcspace.geometry.domain import Domain
 from funcspace.solvers.assembly import Assembly, FacetAssembly, SparsePattern
+from funcspace.solvers.lane_systems import LaneSystems
 from funcspace.solvers.problem_data import Data, batch_shape, check_coefficient, values_at
 from funcspace.solvers.sparse_systems import Method, choose_method, factorise
 from funcspace.solvers.threads import over_threads
@@ -165,6 +166,11 @@ class Poisson:
         values = solve_on_grid(self) if fits_grid_solver(self) else self._solve_assembled()
         return Function(self.space, torch.from_numpy(values.reshape(*batch, *self.space.coefficient_shape)), name="u")
 
+    def _matrices_vary(self) -> bool:
+        """Whether the samples of a batch have matrices of their own."""
+        data = (self.coefficient, self.reaction, *(alpha for alpha, _ in self.robin.values()))
+        return any(isinstance(value, Function) and value.batch_shape for value in data)
+
     def _all_data(self) -> dict[str, Any]:
         found: dict[str, Any] = {"coefficient": self.coefficient, "source": self.source, "reaction": self.reaction}
         found |= {f"dirichlet[{part!r}]": g for part, g in (self.dirichlet or {}).items()}
@@ -235,7 +241,11 @@ class Poisson:
         # One unknown of a pure Neumann problem is pinned; the mean is set afterwards.
         keep = slice(1, None) if singular else slice(None)
         method = choose_method(self.method, len(pattern.free), self.space.domain.dim)
+        if method == "direct" and not singular and k.ndim == 2 and self._matrices_vary() and len(pattern.free):
+            return discrete.lanes.solve(k, c, alphas, load, given=given, workers=self.workers)
         out = np.empty((samples, self.assembly.size))
+        # A batch that shares a matrix: each sample then has the same bits whatever stands beside it.
+        many = matrices == 1 and bool(batch_shape(self._all_data()))
 
         def system(sample: int) -> tuple[Any, Any]:
             local = cells.stiffness(cells.shaped(_pick(k, sample)))
@@ -246,7 +256,8 @@ class Poisson:
                 blocks.append(facets.mass(facets.shaped(_pick(alpha, sample))))
             values = pattern.values(blocks)
             inner = pattern.inner(values)[keep][:, keep]
-            return factorise(inner, method, self.tolerance, self.max_iterations), pattern.coupling(values)
+            solve = factorise(inner, method, self.tolerance, self.max_iterations, many=many)
+            return solve, pattern.coupling(values)
 
         def finish(rows: slice, solve: Any, coupling: Any) -> None:
             right = np.broadcast_to(load, (samples, load.shape[1]))[rows][:, pattern.free].T
@@ -289,6 +300,7 @@ class _Discrete:
     robin: dict[str, FacetAssembly]
     dirichlet: dict[str, IntArray]
     ones_mass: FloatArray
+    lanes: LaneSystems
 
     @classmethod
     def of(cls, problem: Poisson) -> _Discrete:
@@ -306,7 +318,7 @@ class _Discrete:
         free = np.setdiff1d(np.arange(assembly.size), fixed)
         pattern = SparsePattern([assembly.cells.dofs, *(facets.dofs for facets in robin.values())], assembly.size, free)
         ones = assembly.cells.load(np.ones((1, len(assembly.cells.points))), assembly.size)[0]
-        return cls(pattern, neumann, robin, dirichlet, ones)
+        return cls(pattern, neumann, robin, dirichlet, ones, LaneSystems(assembly, pattern, robin))
 
     def given(self, problem: Poisson) -> FloatArray:
         """Dirichlet values (samples or 1, fixed dofs)."""

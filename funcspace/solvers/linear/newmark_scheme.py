@@ -56,8 +56,10 @@ def newmark(
     schedule: tuple[float, list[Interval]],
     beta: float,
     shared: SharedFactors,
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Displacements and velocities (samples, instants, size), and energies (samples, instants).
+    *,
+    velocities: bool = True,
+) -> FloatArray:
+    """Displacements (size), velocities (size, where they are wanted) and energy (1): (samples, instants, sizes).
 
     A velocity is the mean of the two half-steps around its instant. An energy is that of the half-step before its
     instant, at the first instant that of the one after it.
@@ -74,8 +76,9 @@ def newmark(
     fixed = _columns(given, samples)
     u, v = (_columns(values, samples) for values in start)
     u[pattern.fixed] = fixed
-    shape = (samples, 1 + len(stretches), pattern.size)
-    record = _Record(np.empty(shape), np.empty(shape), np.zeros(shape[:2]))
+    size = pattern.size
+    out = np.zeros((samples, 1 + len(stretches), (2 if velocities else 1) * size + 1))
+    record = _Record(out[..., :size], out[..., size:-1] if velocities else None, out[..., -1])
     record.put(0, u, v)
     row = 0
     for dt, group in groupby(stretches, key=lambda stretch: stretch.step):
@@ -86,7 +89,7 @@ def newmark(
         t += ends[-1] * dt
     if row:
         record.energies[:, 0] = record.first_energy
-    return record.displacements, record.velocities, record.energies
+    return out
 
 
 @dataclass
@@ -94,12 +97,14 @@ class _Record:
     """What is kept at the instants of the output."""
 
     displacements: FloatArray
-    velocities: FloatArray
+    velocities: FloatArray | None
     energies: FloatArray
     first_energy: Any = None
 
     def put(self, row: int, u: FloatArray, v: FloatArray) -> None:
-        self.displacements[:, row], self.velocities[:, row] = u.T, v.T
+        self.displacements[:, row] = u.T
+        if self.velocities is not None:
+            self.velocities[:, row] = v.T
 
 
 class _EqualSteps:

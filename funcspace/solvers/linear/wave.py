@@ -181,24 +181,29 @@ class Wave:
 
     def solve(self) -> Function:
         """The displacement over times * domain, with the batch shape of the data."""
-        return self.states().displacement
+        space, found = self._found(velocities=False)
+        return _displacement(space, found)
 
     def states(self) -> WaveStates:
         """Displacement, velocity and energy, with the batch shape of the data."""
+        space, found = self._found(velocities=True)
+        size = self.assembly.size
+        v = found[..., size:-1].reshape(*found.shape[:-2], *space.coefficient_shape)
+        velocity = Function(space, torch.from_numpy(v), name="velocity")
+        return WaveStates(_displacement(space, found), velocity, torch.from_numpy(found[..., -1].copy()))
+
+    def _found(self, *, velocities: bool) -> tuple[FunctionSpace, FloatArray]:
+        """The space of the solution, and what the scheme returns."""
         parts = self.parts  # built before threads ask for it
         assert parts is not None
-        count, size = self.times.count, self.assembly.size
+        width = (2 if velocities else 1) * self.assembly.size + 1
         found = solve_batch(
-            self._data, ("speed", "coefficient", "damping"), self._rows, shape=(count, 2 * size + 1),
-            workers=self.workers,
+            self._data, ("speed", "coefficient", "damping"), lambda data, shared: self._rows(data, shared, velocities),
+            shape=(self.times.count, width), workers=self.workers,
         )  # fmt: skip
-        space = FunctionSpace(self.times * self.space.domain, f"linear * {self.space.element}")
-        shape = (*found.shape[:-2], *space.coefficient_shape)
-        u, v = (torch.from_numpy(found[..., start : start + size].reshape(shape)) for start in (0, size))
-        energy = torch.from_numpy(found[..., -1].copy())
-        return WaveStates(Function(space, u, name="u"), Function(space, v, name="velocity"), energy)
+        return FunctionSpace(self.times * self.space.domain, f"linear * {self.space.element}"), found
 
-    def _rows(self, data: dict[str, Any], shared: SharedFactors) -> FloatArray:
+    def _rows(self, data: dict[str, Any], shared: SharedFactors, velocities: bool) -> FloatArray:
         parts, cells = self.parts, self.assembly.cells
         mass, damping, stiffness, slowness = shared.get("matrices", lambda: self._matrices(data))
         method = choose_method(self.method, len(parts.free), self.space.domain.dim)
@@ -222,8 +227,8 @@ class Wave:
             nodal_values(self.assembly, data["initial"], "initial"),
             nodal_values(self.assembly, data["initial_velocity"], "initial_velocity"),
         )
-        u, v, energy = newmark(system, start, (self.times.start, self._stretches), self.beta, shared)
-        return np.concatenate([u, v, energy[:, :, None]], axis=2)
+        schedule = (self.times.start, self._stretches)
+        return newmark(system, start, schedule, self.beta, shared, velocities=velocities)
 
     def _matrices(self, data: dict[str, Any]) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Entries of mass, damping and stiffness matrix, and 1/c^2 at the points of the cells."""
@@ -264,3 +269,9 @@ class Wave:
 
     def __repr__(self) -> str:
         return f"Wave({self.space.element!r} on {self.space.domain!r}, {self.times!r}, beta={self.beta:g})"
+
+
+def _displacement(space: FunctionSpace, found: FloatArray) -> Function:
+    shape = space.coefficient_shape
+    u = found[..., : space.n_dofs // space.dof_shape[0]].reshape(*found.shape[:-2], *shape)
+    return Function(space, torch.from_numpy(u), name="u")
