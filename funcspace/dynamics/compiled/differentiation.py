@@ -77,7 +77,10 @@ def _unary_slope(operation: str, a: Expression, value: Expression) -> Expression
         case "abs":
             return a._unary("sign")
         case "sqrt":
-            return 0.5 / value
+            # At 0, where a clipped argument arrives with slope 0, infinity times zero would spoil the product.
+            zero = a.graph.constant(0.0)
+            positive = (zero < a).index
+            return Expression(a.graph, a.graph.select(positive, (0.5 / value).index, zero.index))
         case "exp":
             return value
         case "log":

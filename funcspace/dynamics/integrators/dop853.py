@@ -203,7 +203,7 @@ def _compiled(dimension: int) -> Any:
                     error5 += (e5 / scale) ** 2
                     error3 += (e3 / scale) ** 2
                 weight = error5 + 0.01 * error3
-                error = h * error5 / np.sqrt(d * weight) if weight > 0.0 else 0.0
+                error = 0.0 if weight == 0.0 else h * error5 / np.sqrt(d * weight)
                 calls += 11
                 if not error < 1.0:
                     rejected += 1
@@ -373,7 +373,7 @@ def _compiled(dimension: int) -> Any:
                 for i in range(d):
                     w[0, i] = w[1, i]
                     w[3, i] = w[15, i]
-                    largest = max(largest, abs(w[0, i]))
+                    largest = max(largest, abs(w[0, i]) * (rtol / atol[i]))
                 if largest > limit:
                     code = BLOWN_UP
                 if code != DONE or (wanted > 0 and found == wanted):

@@ -93,7 +93,7 @@ def _driver(symplectic):  # type: ignore[no-untyped-def]
                 steps += count
                 largest = 0.0
                 for i in range(d):
-                    largest = max(largest, abs(w[0, i])) if np.isfinite(w[0, i]) else np.inf
+                    largest = max(largest, abs(w[0, i]) * (rtol / atol[i])) if np.isfinite(w[0, i]) else np.inf
                 if not largest <= limit:
                     code = BLOWN_UP if np.isfinite(largest) else NOT_FINITE
                     break

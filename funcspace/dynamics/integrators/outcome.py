@@ -9,6 +9,6 @@ REASONS = {
     TOO_MANY_STEPS: "took more than max_steps={max_steps} steps",
     STEP_TOO_SMALL: "needed steps below the resolution of time (a singularity, or a jump of the right-hand side)",
     NOT_FINITE: "met a right-hand side that is not finite",
-    BLOWN_UP: "left the bound |x| <= {limit:g}",
+    BLOWN_UP: "left the bound |x| <= {limit:g} scale",
     STIFF: "is stiff",
 }

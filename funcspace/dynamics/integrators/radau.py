@@ -230,7 +230,7 @@ def radau(  # type: ignore[no-untyped-def]
             largest = 0.0
             for i in range(d):
                 w[0, i] = w[5, i]
-                largest = max(largest, abs(w[0, i])) if np.isfinite(w[0, i]) else np.inf
+                largest = max(largest, abs(w[0, i]) * (rtol / atol[i])) if np.isfinite(w[0, i]) else np.inf
             if not largest <= limit:
                 code = BLOWN_UP if np.isfinite(largest) else NOT_FINITE
             if code != DONE or (wanted > 0 and found == wanted):

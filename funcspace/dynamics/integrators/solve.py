@@ -12,7 +12,7 @@ from jaxtyping import Float
 from funcspace.dynamics.integrators.outcome import DONE, REASONS, STIFF
 from funcspace.errors import InputError, SolverError
 
-__all__ = ["METHODS", "CompiledField", "Guards", "Method", "Outcome", "solve"]
+__all__ = ["METHODS", "CompiledField", "Guards", "Method", "Outcome", "raise_on_failure", "solve"]
 
 Method = Literal["auto", "DOP853", "Tsit5", "Radau", "RK4", "Yoshida"]
 METHODS = ("auto", "DOP853", "Tsit5", "Radau", "RK4", "Yoshida")
@@ -47,11 +47,11 @@ class Guards:
     Attributes
     ----------
     max_steps : steps per trajectory, rejected ones included.
-    limit : bound on the magnitude of each component.
+    limit : bound on the magnitude of each component, in units of its scale.
     """
 
     max_steps: int = 10_000_000
-    limit: float = 1e100
+    limit: float = 1e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +196,7 @@ def solve(
         report[:, 1].astype(int),
     )
     if check:
-        _raise_on_failure(outcome, limits, name, method)
+        raise_on_failure(outcome, limits, name, method)
     return outcome
 
 
@@ -267,7 +267,8 @@ def _check(initial: np.ndarray, times: np.ndarray, tolerance: float, method: str
         raise InputError(f"times must increase; times {back[0]} and {back[0] + 1} are {times[back[0] : back[0] + 2]}")
 
 
-def _raise_on_failure(outcome: Outcome, guards: Guards, name: str, method: str) -> None:
+def raise_on_failure(outcome: Outcome, guards: Guards, name: str, method: str) -> None:
+    """Report the first trajectory that did not reach the last time."""
     failed = np.flatnonzero((outcome.codes != DONE) & (outcome.codes != STIFF))
     if not failed.size:
         return

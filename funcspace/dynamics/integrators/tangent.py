@@ -65,8 +65,8 @@ def carry(  # type: ignore[no-untyped-def]
     """Carry rows start to stop for a duration; a row is a state, `count` tangent vectors and an integral.
 
     `intervals` is the time between orthonormalisations of each row; it follows the growth so that lengths do not come
-    to differ by much more than exp(spread), within the bounds. `steps` is the last step of the integrator. Growth is added
-    to `growth` (rows, count); `report` (rows, 3) tells how each ended, when, and after how many steps.
+    to differ by much more than exp(spread), within the bounds. `steps` is the last step of the integrator. Growth is
+    added to `growth` (rows, count); `report` (rows, 3) tells how each ended, when, and after how many steps.
     """
     size = states.shape[1]
     first, out = np.empty((1, size)), np.empty((1, 2, size))

@@ -139,7 +139,7 @@ def tsit5(  # type: ignore[no-untyped-def]
             for i in range(d):
                 w[0, i] = w[1, i]
                 w[3, i] = w[9, i]
-                largest = max(largest, abs(w[0, i]))
+                largest = max(largest, abs(w[0, i]) * (rtol / atol[i]))
             if largest > limit:
                 code = BLOWN_UP
             if code != DONE or (wanted > 0 and found == wanted):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from funcspace.dynamics.estimate import Estimate
-from funcspace.dynamics.integrators.outcome import DONE, REASONS
+from funcspace.dynamics.integrators.outcome import DONE
 from funcspace.dynamics.integrators.solve import Guards
 from funcspace.dynamics.systems.trajectory import starts
 from funcspace.errors import InputError, SolverError
@@ -60,14 +60,15 @@ def lyapunov_spectrum(
     Returns
     -------
     An `Estimate` whose `details` hold the `mean_divergence` along the same orbits, to which all exponents add up, the
-    `time`, and the `orbits`, the exponents of each orbit.
+    `time` that counted, the `orbits`, the exponents of each orbit, and how many blocks were `escaped`: where orbits
+    leave for good, as in transient chaos, the block does not count and another start takes over.
 
     Raises
     ------
     InputError
         More exponents than dimensions, fewer than two orbits, a time that is not positive.
     SolverError
-        When an orbit diverges.
+        When most orbits diverge.
     """
     count = system.dimension if exponents is None else exponents
     orbits = batch if batch is not None else (MAP_BATCH if system.kind == "map" else FLOW_BATCH)
@@ -89,21 +90,28 @@ def lyapunov_spectrum(
         else _Flow(system, first, before, count, tolerance, workers)
     )
     run.advance(max(WARM_UP * each, (10.0 if system.kind == "flow" else 100.0) * unit))
-    blocks, divergences, elapsed = [], [], 0.0
+    blocks, divergences = [], []
     for _ in range(BLOCKS):
         growth, divergence, duration = run.advance(each / BLOCKS)
         blocks.append(growth / duration)
         divergences.append(divergence / duration)
-        elapsed += duration
     rates = np.stack(blocks)
-    by_orbit = rates.mean(axis=0)
-    value = by_orbit.mean(axis=0)
+    counted = np.isfinite(rates[..., 0])
+    if counted.sum() < 0.5 * counted.size or counted.any(axis=0).sum() < 2:
+        raise SolverError(f"most orbits of {system.name} escape before {each / BLOCKS:.4g} units of time have passed")
+    by_orbit = np.stack([rates[counted[:, i], i].mean(axis=0) for i in range(orbits) if counted[:, i].any()])
+    value = rates[counted].mean(axis=0)
     error = np.maximum(
-        by_orbit.std(axis=0, ddof=1) / np.sqrt(orbits),
-        rates.reshape(-1, count).std(axis=0, ddof=1) / np.sqrt(orbits * BLOCKS),
+        by_orbit.std(axis=0, ddof=1) / np.sqrt(len(by_orbit)),
+        rates[counted].std(axis=0, ddof=1) / np.sqrt(counted.sum()),
     )
     order = np.argsort(-value, kind="stable")
-    details = {"mean_divergence": float(np.mean(divergences)), "time": elapsed * orbits, "orbits": by_orbit[:, order]}
+    details = {
+        "mean_divergence": float(np.stack(divergences)[counted].mean()),
+        "time": duration * int(counted.sum()),
+        "orbits": by_orbit[:, order],
+        "escaped": int(counted.size - counted.sum()),
+    }
     return Estimate(value[order], error[order], details)
 
 
@@ -125,6 +133,7 @@ class _Flow:
         assert system.period is not None
         self.steps, self.intervals = np.zeros(orbits), np.full(orbits, 0.01 * system.period)
         self.bounds = np.array([SHORTEST, LONGEST]) * system.period
+        self.first, self.replaced = self.state[:, :d].copy(), 0
 
     def advance(self, duration: float) -> tuple[np.ndarray, np.ndarray, float]:
         """Logarithms of growth (orbits, count) and integrals of the divergence (orbits,) over a time."""
@@ -159,17 +168,21 @@ class _Flow:
             )
 
         over_threads(work, len(self.state), self.workers)
-        failed = np.flatnonzero(report[:, 0] != DONE)
-        if failed.size:
-            row = int(failed[0])
-            reason = REASONS[int(report[row, 0])].format(max_steps=guards.max_steps, limit=guards.limit)
-            raise SolverError(
-                f"orbit {row} of {self.system.name} {reason}, at time {report[row, 1]:.6g}",
-                state=self.state[row, : self.system.dimension].copy(),
-            )
+        integral = self.state[:, -1].copy()
+        for row in np.flatnonzero(report[:, 0] != DONE):
+            growth[row], integral[row] = np.nan, np.nan
+            self._start_again(int(row))
         if self.system.equations.explicit_time:
             self.times = self.times + duration
-        return growth, self.state[:, -1].copy(), duration
+        return growth, integral, duration
+
+    def _start_again(self, row: int) -> None:
+        """Another start for an orbit that escaped."""
+        d, others = self.system.dimension, len(self.first)
+        self.replaced += 1
+        self.state[row, :d] = self.first[(row + self.replaced) % others]
+        self.state[row, d:-1] = (np.eye(d)[: self.count] * self.scale).ravel()
+        self.steps[row], self.intervals[row] = 0.0, self.bounds[0]
 
 
 class _Iterations:

@@ -10,7 +10,10 @@ import numpy as np
 import torch
 
 from funcspace.dynamics.integrators.outcome import DONE
-from funcspace.dynamics.integrators.solve import Guards, Method, solve
+from funcspace.dynamics.integrators.solve import Guards, Method, raise_on_failure, solve
+from funcspace.dynamics.systems.compiled_function import CompiledFunction
+from funcspace.dynamics.systems.formula import Formula
+from funcspace.dynamics.systems.torch_field import TorchField
 from funcspace.errors import InputError, SolverError
 from funcspace.functions import Function, FunctionSpace
 from funcspace.geometry import Times
@@ -23,6 +26,7 @@ __all__ = ["Sampling", "long_orbit", "sample", "starts"]
 ORBIT_PERIODS, ORBIT_POINTS, ORBIT_BURN_IN = 256, 64, 20
 ORBIT_ITERATES, MAP_BURN_IN = 16_384, 1_000
 ORBIT_TOLERANCE = 1e-10
+ORBIT_LIMIT, ESCAPE = 1e6, 40  # in scales, in periods
 STANDARD_POINTS = 100
 NOISE, START = 1, 0
 
@@ -145,18 +149,33 @@ def starts(system: System, entropy: Any, count: int) -> tuple[np.ndarray, np.nda
         return orbit[(draws * len(orbit)).astype(int)], np.zeros(count)
     place = draws * (len(orbit) - 1)
     left = np.minimum(place.astype(int), len(orbit) - 2)
-    x = (place - left)[:, None]
-    a, b = orbit[left], orbit[left + 1]
-    times = left * spacing
-    slope_a = spacing * system.equations.evaluate(a, times, system.packed)
-    slope_b = spacing * system.equations.evaluate(b, times + spacing, system.packed)
-    chord = b - a
-    cubic = (slope_a - chord) * (1 - x) - (slope_b - chord) * x
-    return a + x * (chord + (1 - x) * cubic), place * spacing
+    states, origins, rest = orbit[left], left * spacing, (place - left) * spacing
+    if isinstance(system.equations, Formula | CompiledFunction):
+        _advance(system, states, origins, rest)
+    return states, place * spacing
+
+
+def _advance(system: System, states: np.ndarray, origins: np.ndarray, durations: np.ndarray) -> None:
+    """Move the states along their orbits, in place."""
+    from funcspace.dynamics.integrators.advance import advance
+
+    count, guards, codes = len(states), Guards(), np.zeros(len(states))
+    scale = np.broadcast_to(np.asarray(system.scale, dtype=np.float64), system.dimension)
+    packed = np.ascontiguousarray(np.broadcast_to(system.packed, (count, len(system.packed))))
+    advance(
+        system.equations.field_address, 0, count, states, packed, origins, durations, ORBIT_TOLERANCE,
+        ORBIT_TOLERANCE * scale, guards.limit, guards.max_steps, codes,
+    )  # fmt: skip
+    failed = np.flatnonzero(codes)
+    if failed.size:
+        raise SolverError(f"start {failed[0]} of {system.name} could not be carried along its orbit")
 
 
 def long_orbit(system: System) -> tuple[np.ndarray, float]:
-    """A long orbit from the system's own initial state, after a while, and the spacing of its states."""
+    """A long orbit from the system's own initial state, after a while, and the spacing of its states.
+
+    Where it escapes, as transient chaos does, its last part is left out.
+    """
     if system.kind == "map":
         first = system.initial[None]
         return _iterated(system, first, system.packed[None], MAP_BURN_IN, 1, ORBIT_ITERATES, None)[0], 1.0
@@ -165,14 +184,22 @@ def long_orbit(system: System) -> tuple[np.ndarray, float]:
             f"starts of {system.name} are drawn from a long orbit, and its period is not known; give period=... to "
             "system(...), or initial=... to trajectory(...)"
         )
-    spacing = system.period / ORBIT_POINTS
-    options: dict[str, Any] = {"tolerance": ORBIT_TOLERANCE, "name": system.name, "scale": system.scale}
-    burn_in = 0.0 if system.equations.explicit_time else ORBIT_BURN_IN * system.period
-    values = _integrated(
-        system, system.initial[None], system.packed[None], np.zeros(1), burn_in, spacing,
-        ORBIT_PERIODS * ORBIT_POINTS, options,
+    spacing, count = system.period / ORBIT_POINTS, ORBIT_PERIODS * ORBIT_POINTS
+    burn_in = 0 if system.equations.explicit_time else ORBIT_BURN_IN * ORBIT_POINTS
+    times, first = spacing * np.arange(burn_in + count), system.initial[None]
+    if isinstance(system.equations, TorchField):
+        return system.equations.solve(first, system.packed[None], times, scale=system.scale)[0, burn_in:], spacing
+    guards = Guards(limit=ORBIT_LIMIT)
+    outcome = solve(
+        system.equations, first, system.packed[None], times, tolerance=ORBIT_TOLERANCE, scale=system.scale,
+        guards=guards, name=system.name, check=False,
     )  # fmt: skip
-    return values[0], spacing
+    if outcome.codes[0] == DONE:
+        return outcome.values[0, burn_in:], spacing
+    kept = int(outcome.samples[0]) - ESCAPE * ORBIT_POINTS
+    if kept < 2 * ORBIT_POINTS:
+        raise_on_failure(outcome, guards, system.name, "auto")
+    return outcome.values[0, min(burn_in, kept // 2) : kept], spacing
 
 
 def _integrated(
@@ -188,7 +215,7 @@ def _integrated(
     times = spacing * np.arange(count)
     if transient:
         times = np.concatenate([[-transient], times])
-    if hasattr(system.equations, "solve"):
+    if isinstance(system.equations, TorchField):
         values = system.equations.solve(first, packed, times, **options)
     elif system.equations.explicit_time and before.any():
         solved = [
@@ -217,7 +244,7 @@ def _iterated(
     if failed.size:
         row = int(failed[0])
         raise SolverError(
-            f"trajectory {row} of {system.name} left the bound |x| <= {limits.limit:g} after {int(report[row, 1])} "
+            f"trajectory {row} of {system.name} grew beyond {limits.limit:g} after {int(report[row, 1])} "
             f"iterations; start elsewhere or change the parameters",
             state=report[row, 2:].copy(),
         )
