@@ -136,10 +136,10 @@ def _layer_count(depth: float, first: float, last: float) -> float:
 def _growth(total: float, count: int) -> float:
     """The factor g with 1 + g + ... + g^(count - 1) = total."""
     low, high = 0.2, 5.0
-    for _ in range(60):
+    while high - low > 1e-12:
         middle = 0.5 * (low + high)
         low, high = (middle, high) if (middle ** np.arange(count)).sum() < total else (low, middle)
-    return middle
+    return low
 
 
 def _growing(length: float, first: float) -> FloatArray:

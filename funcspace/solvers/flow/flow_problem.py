@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from funcspace.errors import InputError
@@ -117,9 +118,10 @@ class FlowProblem:
         columns = []
         for part, (dofs, components) in self._fixed_columns.items():
             data = 0.0 if self.velocity is None else self.velocity[part]
-            if _has_gaps(data):
+            if isinstance(data, tuple | list):
                 data = [0.0 if component is None else component for component in data]
-            values = self._vectors(data, elements.dof_points[dofs], f"velocity[{part!r}]", time)
+            own = partial(self._nodal, dofs)
+            values = self._vectors(data, elements.dof_points[dofs], f"velocity[{part!r}]", time, own)
             columns.append((dofs, components, values))
         samples = max(len(values) for _, _, values in columns)
         found = np.zeros((samples, d, elements.n_velocity))
@@ -133,6 +135,14 @@ class FlowProblem:
         if isinstance(data, int | float) and data == 0:
             return np.zeros((1, len(points), d))
         return values_at(_at_time(data, time), points, name, shapes=((d,),), same_space=own)
+
+    def _nodal(self, dofs: IntArray, function: Function) -> FloatArray | None:
+        """Values (samples, dofs, d) of a Function of the solver's own space; None for others."""
+        space = self.elements.velocity
+        if function.space.fingerprint != space.fingerprint:
+            return None
+        coefficients = function.coefficients.detach().cpu().to(torch.float64).numpy()
+        return coefficients.reshape(-1, *space.coefficient_shape)[:, dofs]
 
     def load(self, time: float = 0.0) -> FloatArray:
         """Integrals (samples or 1, d, N) of force and tractions against the velocity's basis functions."""

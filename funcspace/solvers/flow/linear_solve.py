@@ -1,4 +1,4 @@
-"""Solution of the linear systems of flow: one sparse factorisation, and Krylov steps while the matrix changes little."""
+"""The linear systems of flow: a sparse factorisation, and Krylov steps with it while the matrix changes little."""
 
 from __future__ import annotations
 

@@ -63,7 +63,8 @@ class NavierStokes:
     --------
     >>> import torch
     >>> import funcspace as fs
-    >>> cavity = NavierStokes(fs.Mesh.rectangle(0.1), viscosity=0.01, velocity={"boundary": 0, "top": (1.0, 0.0)})
+    >>> moving_lid = {"top": (1.0, 0.0), "left": 0, "right": 0, "bottom": 0}
+    >>> cavity = NavierStokes(fs.Mesh.rectangle(0.1), viscosity=0.01, velocity=moving_lid)
     >>> flow = cavity.solve()
     >>> round(float(flow.velocity(torch.tensor([[0.5, 0.5]]))[0, 0]), 2)
     -0.21
@@ -150,7 +151,7 @@ class NavierStokes:
         scheme: Scheme = "bdf2",
         theta: float = 0.5,
         convection: Convection = "linearised",
-        tolerance: float = 1e-9,
+        tolerance: float = 1e-8,
         observe: Callable[[Flow], Mapping[str, Any]] | None = None,
     ) -> FlowHistory:
         r"""The flow from an initial velocity on.
@@ -206,7 +207,6 @@ class NavierStokes:
             )  # fmt: skip
             recordings[sample] = run.run(_pick(starts, sample), times.instants.numpy(), step, observe)
 
-        problem.coupled_system if convection == "newton" else problem.plain_system  # built before threads need it
         over_threads(lambda start, stop: [one(i) for i in range(start, stop)], problem.samples, self.workers)
         return self._history([r for r in recordings if r is not None], times)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,21 +52,50 @@ class Dissection:
         return ((prefix + 1) << height) * (self.levels + 1) + height
 
 
-def dissect(centres: FloatArray, leaf: int) -> Dissection:
-    """Halve cells at the median of their centres along the longer side until at most about `leaf` are together."""
+def dissect(centres: FloatArray, dofs: IntArray, leaf: int) -> Dissection:
+    """Halve the cells at the median of their centres along the direction that cuts the fewest dofs, again and again.
+
+    Parameters
+    ----------
+    centres : (cells, d).
+    dofs : (cells, local) dofs; those with cells on both sides are cut.
+    leaf : about how many cells stay together in the end.
+    """
     count = len(centres)
     levels = max(0, int(np.ceil(np.log2(max(1.0, count / leaf)))))
+    heights = centres @ _directions(centres.shape[1]).T
+    order = np.argsort(dofs.ravel(), kind="stable")
+    owner = order // dofs.shape[1]
+    starts = np.flatnonzero(np.diff(dofs.ravel()[order], prepend=-1))
     codes = np.zeros(count, dtype=np.int64)
     for _ in range(levels):
-        groups = int(codes.max()) + 1
-        starts = np.argsort(codes, kind="stable")
-        sizes = np.bincount(codes, minlength=groups)
-        offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        grouped = centres[starts]
-        extent = np.maximum.reduceat(grouped, offsets) - np.minimum.reduceat(grouped, offsets)
-        along = centres[np.arange(count), extent.argmax(axis=1)[codes]]
-        ranked = np.lexsort((along, codes))
-        rank = np.empty(count, dtype=np.int64)
-        rank[ranked] = np.arange(count) - np.repeat(offsets, sizes)
-        codes = 2 * codes + (2 * rank >= sizes[codes])
+        sizes = np.bincount(codes, minlength=int(codes.max()) + 1)
+        offsets = np.cumsum(sizes) - sizes
+        low, high = _extremes(codes[owner], starts)
+        fewest = np.full(len(sizes), count * dofs.shape[1])
+        side = np.zeros(count, dtype=np.int64)
+        for height in heights.T:
+            rank = np.empty(count, dtype=np.int64)
+            rank[np.lexsort((height, codes))] = np.arange(count) - np.repeat(offsets, sizes)
+            half = (2 * rank >= sizes[codes]).astype(np.int64)
+            first, last = _extremes(half[owner], starts)
+            cut = np.bincount(low[(low == high) & (first != last)], minlength=len(sizes))
+            better = cut < fewest
+            fewest = np.where(better, cut, fewest)
+            side = np.where(better[codes], half, side)
+        codes = 2 * codes + side
     return Dissection(codes, levels)
+
+
+def _directions(dim: int) -> FloatArray:
+    """Unit vectors, one of each opposite pair: eight in the plane, thirteen in space."""
+    if dim == 2:
+        angles = np.pi * np.arange(8) / 8
+        return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    steps = np.array([v for v in product((-1.0, 0.0, 1.0), repeat=dim) if v > (0.0,) * dim])
+    return steps / np.linalg.norm(steps, axis=1, keepdims=True)
+
+
+def _extremes(values: IntArray, starts: IntArray) -> tuple[IntArray, IntArray]:
+    """Least and largest of each run of values."""
+    return np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)

@@ -15,7 +15,7 @@ __all__ = ["SaddleSystem"]
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-LEAF_CELLS = 8
+LEAF_CELLS = 4
 
 
 class SaddleSystem:
@@ -78,15 +78,13 @@ class SaddleSystem:
         self._inner = ordered[:, order].tocsc()
         self._coupling = ordered[:, fixed].tocsr()
         self._reaction = whole[fixed].tocsr()
-        self._places = [
-            block.data.astype(np.int64) - 1 for block in (self._inner, self._coupling, self._reaction)
-        ]
+        self._places = [block.data.astype(np.int64) - 1 for block in (self._inner, self._coupling, self._reaction)]
 
     def _elimination_order(self, elements: TaylorHood, free: NDArray[np.bool_]) -> IntArray:
         """Free unknowns by nested dissection; within a set of cells velocities come before pressures."""
         corners = elements.mesh.cells.numpy()
         centres = elements.mesh.points.numpy()[corners].mean(axis=1)
-        tree = dissect(centres, LEAF_CELLS)
+        tree = dissect(centres, elements.dofs, LEAF_CELLS)
         velocity = tree.order(*tree.owners(elements.dofs, elements.n_velocity))
         pressure = tree.order(*tree.owners(elements.pressure_dofs, elements.n_pressure))
         keys = np.concatenate([np.tile(2 * velocity, self.dim), 2 * pressure + 1])
@@ -131,7 +129,8 @@ class SaddleSystem:
 
     def scatter(self, local: FloatArray) -> FloatArray:
         """Entries on the scalar pattern from local matrices (cells, k, k)."""
-        return np.bincount(self.slots.ravel(), weights=local.ravel(), minlength=self.entries)
+        found = np.bincount(self.slots.ravel(), weights=local.ravel(), minlength=self.entries)
+        return np.asarray(found, dtype=np.float64)
 
 
 def scalar_pattern(row_dofs: IntArray, column_dofs: IntArray, n_rows: int, n_columns: int) -> tuple[IntArray, ...]:

@@ -101,19 +101,16 @@ def _iterate(
             return SteadyResult(state, operator, weight, tuple(sizes))
         if not np.isfinite(size) or size > BLOW_UP * sizes[0]:
             return None
-        newton = step >= PICARD_STEPS
+        newton, trial = step >= PICARD_STEPS, state
         tangent = momentum.jacobian(0.0, momentum.velocity(state), weight) if newton else operator
         move = Factorisation(tangent.matrix).solve(residual)
-        length = 1.0
-        for _ in range(HALVINGS if newton else 1):
+        for halving in range(HALVINGS if newton else 1):
             trial = state.copy()
-            trial[free] += length * move
-            found = _residual(momentum, load, given, trial, weight)
-            if found[2] < sizes[-1]:
+            trial[free] += 0.5**halving * move
+            operator, residual, size = _residual(momentum, load, given, trial, weight)
+            if size < sizes[-1]:
                 break
-            length *= 0.5
         state = trial
-        operator, residual, size = found
         sizes.append(size)
     return SteadyResult(state, operator, weight, tuple(sizes)) if size <= tolerance else None
 

@@ -146,7 +146,8 @@ class TaylorHood:
     def pressure_weights(self) -> FloatArray:
         """Integrals of the pressure's basis functions."""
         local = self.weights @ self.psi
-        return np.bincount(self.pressure_dofs.ravel(), weights=local.ravel(), minlength=self.n_pressure)
+        found = np.bincount(self.pressure_dofs.ravel(), weights=local.ravel(), minlength=self.n_pressure)
+        return np.asarray(found, dtype=np.float64)
 
     def load(self, force: FloatArray) -> FloatArray:
         """Integrals (samples, d, N) of f . v for values (samples, cells * q, d)."""

@@ -23,9 +23,10 @@ __all__ = ["Recording", "Scheme", "UnsteadyFlow"]
 FloatArray = NDArray[np.float64]
 Scheme = Literal["bdf2", "theta"]
 
-# Solves with old factors that cost about as much as new factors spread over the steps that they will serve.
-MOST_SOLVES = 10
-PATIENCE = 6
+# New factors cost about as much as this many solves. They pay once the solves that were spent beyond those that a
+# step takes with new factors add up to as many (where the number of solves grows steadily this is the best moment).
+SOLVES_PER_FACTORS = 30
+MOST_SOLVES = 12
 REFACTORISATIONS = 3
 
 
@@ -71,6 +72,7 @@ class UnsteadyFlow:
         self._timed = self.problem.varies_in_time
         self._data: dict[float, tuple[FloatArray, FloatArray]] = {}
         self._factors: Factorisation | None = None
+        self._fewest = self._excess = 0
 
     def run(
         self,
@@ -84,21 +86,22 @@ class UnsteadyFlow:
         states = np.empty((len(instants), len(state)))
         recording = Recording(states, np.empty(0))
         states[0] = self._centred(state)
-        before, last_step, stage_before = state, 0.0, (float(instants[0]), state, None)
+        past, stage_before = [(float(instants[0]), state)], (float(instants[0]), state, None)
         for number in range(1, len(instants)):
             begin, end = float(instants[number - 1]), float(instants[number])
             count = 1 if largest is None else max(1, math.ceil((end - begin) / largest - 1e-9))
             step = (end - begin) / count
             for part in range(count):
                 now, then = begin + part * step, end if part == count - 1 else begin + (part + 1) * step
-                stage = self._stage(state, before, now, then, last_step)
-                found, operator = self._solve(stage, state)
+                stage = self._stage(past, then)
+                found, operator = self._solve(stage)
                 residual = self._reactions(operator, found, stage)
                 following, residual_then = self._advance(state, found, residual, stage, then, stage_before)
                 if not np.isfinite(following).all():
                     raise self._failure(f"the step to t = {then:.6g} gave values that are not finite", state, now)
                 stage_before = (stage.time, found, residual)
-                before, state, last_step = state, following, step
+                state = following
+                past = [*past[-2:], (then, state)]
                 recording.residual = residual_then
                 recording.instants.append(then)
                 if observe is not None:
@@ -106,28 +109,28 @@ class UnsteadyFlow:
             states[number] = self._centred(state)
         return recording
 
-    def _stage(self, state: FloatArray, before: FloatArray, now: float, then: float, last: float) -> Stage:
-        """The implicit problem of a step from `now` to `then`; `before` is the state one step of `last` earlier."""
-        momentum, step = self.momentum, then - now
-        u, u_before = momentum.velocity(state), momentum.velocity(before)
-        ratio = step / last if last > 0.0 else 0.0
-        if self.scheme == "bdf2":
-            if last > 0.0:
-                rate = (1.0 + 2.0 * ratio) / ((1.0 + ratio) * step)
-                history = (1.0 + ratio) / step * u - ratio**2 / ((1.0 + ratio) * step) * u_before
-            else:
-                rate, history = 1.0 / step, u / step
+    def _stage(self, past: list[tuple[float, FloatArray]], then: float) -> Stage:
+        """The implicit problem of the step to `then`, from up to three states with their times."""
+        now, state = past[-1]
+        step = then - now
+        u = self.momentum.velocity(state)
+        ratio, u_before = 0.0, u
+        if len(past) > 1:
+            ratio, u_before = step / (now - past[-2][0]), self.momentum.velocity(past[-2][1])
+        if self.scheme == "bdf2" and len(past) > 1:
+            rate = (1.0 + 2.0 * ratio) / ((1.0 + ratio) * step)
+            history = (1.0 + ratio) / step * u - ratio**2 / ((1.0 + ratio) * step) * u_before
             reach, time, fixed = ratio, then, self._given(then)
         else:
-            theta = self.theta
+            theta = self.theta if self.scheme == "theta" else 1.0
             rate, history = 1.0 / (theta * step), u / (theta * step)
             reach, time = theta * ratio, now + theta * step
             fixed = theta * self._given(then) + (1.0 - theta) * self._given(now)
-        guess = state + reach * (state - before)
+        guess = _extrapolated(past, time)
         guess[self.problem.fixed] = fixed
         return Stage(time, rate, history, u + reach * (u - u_before), guess, fixed)
 
-    def _solve(self, stage: Stage, state: FloatArray) -> tuple[FloatArray, Linearised]:
+    def _solve(self, stage: Stage) -> tuple[FloatArray, Linearised]:
         """The solution of an implicit problem, and the system that it solves."""
         force = self._load(stage.time) + self.momentum.density * (self.momentum.mass @ stage.history).T
         return self._implicit(stage, force) if self.implicit else self._linearised(stage, force)
@@ -139,12 +142,13 @@ class UnsteadyFlow:
         for _ in range(2):
             fresh = self._factors is None
             factors = Factorisation(operator.matrix) if self._factors is None else self._factors
-            self._factors = factors
             found, solves, done = krylov(
                 operator.matrix, right, stage.guess[free], factors, self.tolerance, MOST_SOLVES
             )
-            if solves > PATIENCE or not done:
-                self._factors = None
+            if fresh:
+                self._fewest, self._excess = solves, 0
+            self._excess += solves - self._fewest
+            self._factors = factors if done and self._excess <= SOLVES_PER_FACTORS else None
             if done:
                 state = stage.guess.copy()
                 state[free] = found
@@ -157,7 +161,7 @@ class UnsteadyFlow:
         """Newton's method with the factors of an earlier derivative until they converge too slowly."""
         state = stage.guess.copy()
         free = self.problem.plain_system.free
-        renewed, before = 0, math.inf
+        renewed, size, before = 0, math.inf, math.inf
         for count in range(REFACTORISATIONS * MOST_SOLVES):
             velocity = self.momentum.velocity(state)
             operator = self.momentum.linearised(stage.rate, velocity)
@@ -287,3 +291,12 @@ class UnsteadyFlow:
             f"{message}; the error's .state is the last good flow",
             state=self._flow(state, np.zeros(len(self.problem.fixed)), time),
         )
+
+
+def _extrapolated(past: list[tuple[float, FloatArray]], time: float) -> FloatArray:
+    """The polynomial through some states, at a later time."""
+    total = np.zeros_like(past[0][1])
+    for index, (own, state) in enumerate(past):
+        others = [other for place, (other, _) in enumerate(past) if place != index]
+        total += math.prod((time - other) / (own - other) for other in others) * state
+    return total
