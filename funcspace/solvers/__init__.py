@@ -2,6 +2,7 @@
 
 from funcspace.solvers.coefficients import GaussianRecipe
 from funcspace.solvers.darcy import Darcy
+from funcspace.solvers.flow import CylinderFlow, LidDrivenCavity, NavierStokes, Stokes
 from funcspace.solvers.gaussian_fields import GaussianField
 from funcspace.solvers.generation import Generation, generate
 from funcspace.solvers.linear import (
@@ -24,6 +25,7 @@ from funcspace.solvers.sparse_solve import sparse_solve
 
 __all__ = [
     "AdvectionDiffusion",
+    "CylinderFlow",
     "Darcy",
     "GaussianField",
     "GaussianRecipe",
@@ -32,10 +34,13 @@ __all__ = [
     "HeatSines",
     "Helmholtz",
     "HelmholtzCavity",
+    "LidDrivenCavity",
     "LinearElasticity",
+    "NavierStokes",
     "Poisson",
     "PoissonGauss",
     "PoissonSines",
+    "Stokes",
     "Wave",
     "WaveLayers",
     "WaveSines",
