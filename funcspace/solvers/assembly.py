@@ -39,6 +39,7 @@ class SparsePattern:
         columns = [np.tile(dofs, (1, dofs.shape[1])).ravel() for dofs in groups]
         keys = np.concatenate(rows) * size + np.concatenate(columns)
         unique, self._slots = np.unique(keys, return_inverse=True)
+        self._groups = np.cumsum([0, *(len(block) for block in rows)])
         self.size, self.nonzeros = size, len(unique)
         places = np.arange(1, self.nonzeros + 1, dtype=np.float64)
         whole = sp.csr_matrix((places, (unique // size, unique % size)), shape=(size, size))
@@ -55,6 +56,14 @@ class SparsePattern:
         """The entries of the whole matrix from local matrices (elements, local, local)."""
         flat = np.concatenate([block.ravel() for block in local])
         return np.asarray(np.bincount(self._slots, weights=flat, minlength=self.nonzeros), dtype=np.float64)
+
+    def slots(self, group: int) -> IntArray:
+        """Which entry of the whole matrix each entry of a group's local matrices adds to."""
+        return np.asarray(self._slots).reshape(-1)[self._groups[group] : self._groups[group + 1]]
+
+    def inner_entries(self, values: FloatArray) -> FloatArray:
+        """Entries of the block among the free dofs, those of each matrix of a batch (nonzeros, samples)."""
+        return values[self._inner_places]
 
     def whole(self, values: NDArray[Any]) -> Any:
         """The matrix among all dofs, CSR."""

@@ -1,0 +1,98 @@
+"""A batch of diffusion problems on one mesh, each with a matrix of its own, assembled and solved eight at a time."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funcspace.solvers.assembly import Assembly, FacetAssembly, SparsePattern
+from funcspace.solvers.coefficient_matrices import CoefficientMatrix
+from funcspace.solvers.lane_factors import LANES, LaneFactors
+from funcspace.solvers.threads import over_threads
+
+__all__ = ["LaneSystems"]
+
+FloatArray = NDArray[np.float64]
+
+
+class LaneSystems:
+    r"""Systems :math:`\int k\nabla u\cdot\nabla v + c\,u v + \oint \alpha\,u v` with scalar k, c, alpha by sample.
+
+    What does not depend on the coefficients, the maps from them to matrix entries and the pattern of the factors, is
+    made once.
+    """
+
+    def __init__(self, assembly: Assembly, pattern: SparsePattern, robin: dict[str, FacetAssembly]) -> None:
+        self.assembly, self.pattern, self.robin = assembly, pattern, robin
+
+    @cached_property
+    def _stiffness(self) -> CoefficientMatrix:
+        return CoefficientMatrix(self.assembly.cells, "grad", self.pattern)
+
+    @cached_property
+    def _mass(self) -> CoefficientMatrix:
+        return CoefficientMatrix(self.assembly.cells, "value", self.pattern)
+
+    @cached_property
+    def _facets(self) -> list[CoefficientMatrix]:
+        return [
+            CoefficientMatrix(facets, "value", self.pattern, group)
+            for group, facets in enumerate(self.robin.values(), 1)
+        ]
+
+    @cached_property
+    def _factors(self) -> LaneFactors:
+        points = np.ones((1, len(self.assembly.cells.points)))
+        entries = self._stiffness.entries(points) + self._mass.entries(points)
+        return LaneFactors(self.pattern.inner(entries[:, 0]))
+
+    def solve(
+        self,
+        k: FloatArray,
+        c: FloatArray,
+        alphas: list[FloatArray],
+        load: FloatArray,
+        *,
+        given: FloatArray,
+        workers: int | None = None,
+    ) -> FloatArray:
+        """Solutions (samples, dofs); each array has a row for every sample or one for all.
+
+        Parameters
+        ----------
+        k, c : values (samples or 1, points) at the quadrature points of cells.
+        alphas : values at the quadrature points of the facets of each Robin part.
+        load : (samples or 1, dofs).
+        given : Dirichlet values (samples or 1, fixed dofs).
+        workers : number of threads; all cores when None.
+        """
+        samples = max(len(k), len(c), *(len(a) for a in alphas), len(load), len(given), 1)
+        factors, pattern, coupled = self._factors, self.pattern, bool(given.any())
+        maps = [(self._stiffness, k)] + ([(self._mass, c)] if c.any() else [])
+        maps += [(m, a) for m, a in zip(self._facets, alphas, strict=True) if a.any()]
+        out = np.empty((samples, self.assembly.size))
+
+        def work(start: int, stop: int) -> None:
+            for first in range(start, stop, LANES):
+                rows = np.arange(first, min(first + LANES, stop))
+                entries = np.zeros((pattern.nonzeros, len(rows)))
+                for matrix, values in maps:
+                    # one coefficient for all samples gives one column
+                    entries += matrix.entries(values[rows] if len(values) > 1 else values)
+                right = _rows(load, rows)[:, pattern.free].T
+                fixed = _rows(given, rows)
+                if coupled:
+                    parts = [pattern.coupling(e) @ g for e, g in zip(entries.T, fixed, strict=True)]
+                    right = right - np.stack(parts, axis=1)
+                found = factors.solve(pattern.inner_entries(entries), right)
+                out[np.ix_(rows, pattern.free)] = found.T
+                out[np.ix_(rows, pattern.fixed)] = fixed
+
+        over_threads(work, samples, workers)
+        return out
+
+
+def _rows(values: FloatArray, rows: NDArray[np.int64]) -> FloatArray:
+    return values[rows] if len(values) > 1 else np.broadcast_to(values, (len(rows), values.shape[1]))
