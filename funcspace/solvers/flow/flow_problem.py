@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from functools import cached_property, partial
 from typing import Any, Literal
@@ -17,6 +16,7 @@ from funcspace.geometry.domain import Domain
 from funcspace.solvers.assembly import Assembly
 from funcspace.solvers.flow.saddle_system import SaddleSystem
 from funcspace.solvers.flow.taylor_hood import TaylorHood
+from funcspace.solvers.linear.time_data import at_time, check_steady, varies_in_time
 from funcspace.solvers.problem_data import batch_shape, check_coefficient, values_at
 
 __all__ = ["FlowProblem", "Stress"]
@@ -53,6 +53,7 @@ class FlowProblem:
         if stress not in ("gradient", "symmetric"):
             raise InputError(f'stress must be "gradient" or "symmetric"; got {stress!r}')
         self.symmetric = stress == "symmetric"
+        check_steady(viscosity=viscosity)
         self.viscosity, self.force = viscosity, force
         self.traction = dict(traction or {})
         self.velocity = None if velocity is None else dict(velocity)
@@ -80,8 +81,8 @@ class FlowProblem:
 
     @property
     def varies_in_time(self) -> bool:
-        """Whether any of the data is a callable of points and time."""
-        return any(_takes_time(value) for value in self.named_data().values())
+        """Whether any of the data is a callable of points and time, or a Function over Times * domain."""
+        return varies_in_time(self.named_data())
 
     @cached_property
     def _fixed_columns(self) -> dict[str, tuple[IntArray, IntArray]]:
@@ -132,9 +133,9 @@ class FlowProblem:
 
     def _vectors(self, data: Any, points: FloatArray, name: str, time: float, own: Any = None) -> FloatArray:
         d = self.elements.dim
-        if isinstance(data, int | float) and data == 0:
+        if _is_zero(data):
             return np.zeros((1, len(points), d))
-        return values_at(_at_time(data, time), points, name, shapes=((d,),), same_space=own)
+        return values_at(at_time(data, time), points, name, shapes=((d,),), same_space=own)
 
     def _nodal(self, dofs: IntArray, function: Function) -> FloatArray | None:
         """Values (samples, dofs, d) of a Function of the solver's own space; None for others."""
@@ -148,7 +149,7 @@ class FlowProblem:
         """Integrals (samples or 1, d, N) of force and tractions against the velocity's basis functions."""
         elements = self.elements
         total = np.zeros((1, elements.dim, elements.n_velocity))
-        if not (isinstance(self.force, int | float) and self.force == 0):
+        if not _is_zero(self.force):
             values = self._vectors(self.force, elements.points, "force", time, elements.values)
             total = total + elements.load(values)
         for part, data in self.traction.items():
@@ -222,17 +223,5 @@ def _has_gaps(value: Any) -> bool:
     return isinstance(value, tuple | list) and any(component is None for component in value)
 
 
-def _takes_time(data: Any) -> bool:
-    """Whether a callable wants the time beside the points."""
-    if isinstance(data, Function) or not callable(data):
-        return False
-    try:
-        parameters = inspect.signature(data).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(p.kind in positional and p.default is inspect.Parameter.empty for p in parameters) >= 2
-
-
-def _at_time(data: Any, time: float) -> Any:
-    return (lambda x: data(x, time)) if _takes_time(data) else data
+def _is_zero(data: Any) -> bool:
+    return isinstance(data, int | float) and data == 0
