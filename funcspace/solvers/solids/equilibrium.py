@@ -20,7 +20,7 @@ FloatArray = NDArray[np.float64]
 
 SUFFICIENT_DECREASE = 1e-4
 LEAST_STEP = 1.0 / 256.0
-ROUNDING = 1e-12
+EPSILON = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,13 @@ class NewtonOptions:
 
 @dataclass(frozen=True)
 class _Point:
-    """Energy, nodal forces (dofs, d) and blocks of the tangent at a displacement."""
+    """Energy, nodal forces (dofs, d) and blocks of the tangent at a displacement; the size of the energy's rounding."""
 
     u: FloatArray
     energy: float
     forces: FloatArray
     blocks: FloatArray
+    rounding: float
 
 
 class NoEquilibriumError(Exception):
@@ -92,7 +93,7 @@ class Equilibrium:
         self.elements, self.law, self.pattern = elements, law, pattern
         self.values, self.load, self.given = values, load, given
         self.solver, self.options = solver, options
-        self._extent = float(np.ptp(elements.dof_points, axis=0).max())
+        self._cell_size = float(elements.weights.sum(axis=1).mean()) ** (1.0 / elements.dim)
 
     def displacement_gradient(self, u: FloatArray) -> FloatArray:
         """H at all quadrature points, (n, d, d), from u (dofs, d)."""
@@ -140,7 +141,10 @@ class Equilibrium:
         local = [
             elements.tangent(shaped[chunk], chunk, elements.all_gradients[chunk]) for chunk in elements.chunks(per_cell)
         ]
-        return _Point(u, total, self._nodal(stress), self.pattern.blocks(np.concatenate(local)))
+        # at small strains the energy is the small difference of large terms, of the size of the moduli
+        largest = np.abs(moduli).reshape(len(moduli), -1).max(axis=1)
+        rounding = 32 * EPSILON * (float(largest @ elements.weights.ravel()) + abs(total))
+        return _Point(u, total, self._nodal(stress), self.pattern.blocks(np.concatenate(local)), rounding)
 
     def follow(self, factors: Sequence[float], start: FloatArray) -> list[LoadState]:
         """Equilibria at ascending load factors, with as many steps between them as it takes.
@@ -227,7 +231,7 @@ class Equilibrium:
         """The first of the steps 1, 1/2, 1/4, ... that lowers the potential energy enough."""
         work = float((load * point.u).sum())
         before = point.energy - work
-        slack = ROUNDING * (abs(point.energy) + abs(work))
+        slack = point.rounding + 32 * EPSILON * abs(work)
         length = 1.0
         while length >= LEAST_STEP:
             u = point.u + length * step
@@ -248,5 +252,5 @@ class Equilibrium:
     def _floor(self, point: _Point) -> float:
         """Out-of-balance forces that rounding alone leaves."""
         diagonal = np.einsum("nii->n", point.blocks[self.pattern.diagonal])
-        reach = float(np.abs(point.u).max(initial=0.0)) + self._extent
-        return 1e-15 * float(np.linalg.norm(diagonal)) * reach
+        reach = self._cell_size + float(np.abs(point.u).max(initial=0.0))
+        return EPSILON * float(np.linalg.norm(diagonal)) * reach

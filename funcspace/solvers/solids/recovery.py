@@ -13,7 +13,14 @@ from funcspace.functions import Function, FunctionSpace
 from funcspace.solvers.assembly import Assembly
 from funcspace.solvers.solids.vector_elements import VectorElements
 
-__all__ = ["recovered", "tensor_components", "von_mises_stress"]
+__all__ = [
+    "averaged_at_nodes",
+    "recovered",
+    "tensor_components",
+    "tensor_function",
+    "von_mises_function",
+    "von_mises_stress",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -94,6 +101,20 @@ def von_mises_function(
     result = von_mises_stress(found[..., : d * d].reshape(*found.shape[:2], d, d), found[..., -1] if d == 2 else None)
     scalar = FunctionSpace(space.domain, space.element, components=("von_mises",))
     return Function(scalar, torch.from_numpy(result.reshape(*batch, *scalar.coefficient_shape)), name="von_mises")
+
+
+def averaged_at_nodes(elements: VectorElements, means: Function) -> Function:
+    """Means over cells averaged at each node over the cells around it, by their sizes: bounded where stress is not."""
+    sizes = elements.weights.sum(axis=1)
+    basis: Any = means.space.basis
+    values = means.coefficients.numpy()[basis.cell_dofs[:, 0]] * sizes
+    count = elements.dofs.shape[1]
+    total, around = (
+        np.bincount(elements.dofs.ravel(), weights=np.repeat(column, count), minlength=elements.nodes)
+        for column in (values, sizes)
+    )
+    space = FunctionSpace(elements.space.domain, elements.space.element, components=means.space.components)
+    return Function(space, torch.from_numpy(total / around), name=means.name, units=means.units)
 
 
 def von_mises_stress(stress: FloatArray, across: FloatArray | None = None) -> FloatArray:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from funcspace import Function, FunctionSpace, Grid, InputError, Mesh, SolverError
+from funcspace import Function, FunctionSpace, Grid, InputError, Mesh
 from funcspace.errors import DomainError
 from funcspace.solvers.solids import LinearElasticity
 from funcspace.solvers.solids.isotropic import lame_parameters
@@ -341,37 +341,6 @@ class TestBadInput:
     def test_unknown_component_lists_the_known(self):
         with pytest.raises(InputError, match=r"'uz'.*'ux', 'uy'"):
             LinearElasticity(TRIANGLES, young=1.0, poisson=0.3, displacement={"left": {"uz": 0.0}})
-
-    def test_free_motions_are_named(self):
-        def refused(mesh, displacement, *names):
-            problem = LinearElasticity(mesh, young=1.0, poisson=0.3, displacement=displacement)
-            with pytest.raises(SolverError) as caught:
-                problem.solve()
-            assert all(name in str(caught.value) for name in names), str(caught.value)
-
-        refused(TRIANGLES, {}, "translation along x", "translation along y", "rotation")
-        refused(TRIANGLES, {"left": {"ux": 0.0}}, "free the translation along y.")
-        corner = Mesh.rectangle(0.25).with_boundaries({"low": lambda x: (x[:, 0] == 0) & (x[:, 1] < 0.25)})
-        refused(corner.with_boundaries({"low": np.array([], dtype=np.int64)}), {"low": 0.0}, "rotation")
-        refused(TETRAHEDRA, {"left": {"ux": 0.0}}, "along y", "along z", "rotation about an axis along x")
-        refused(TETRAHEDRA, {"left": {"ux": 0.0}, "bottom": {"uy": 0.0}}, "free the translation along z.")
-        far = Mesh.rectangle(0.5)
-        two = Mesh(
-            torch.cat([far.points, far.points + 5.0]), torch.cat([far.cells, far.cells + len(far.points)])
-        ).with_boundaries({"held": lambda x: x[:, 0] < 1e-9})
-        refused(two, {"held": 0.0}, "piece around [5.5, 5.5]")
-
-    def test_rotation_about_a_point(self):
-        """Both ends of a slanted roller track leave the rotation about the meeting point of the normals."""
-        mesh = Mesh.rectangle(1.0)
-        problem = LinearElasticity(mesh, "P1", young=1.0, poisson=0.3)
-        from funcspace.solvers.solids.rigid_modes import free_motions
-
-        points = problem.elements.dof_points
-        low = int(np.flatnonzero((points == [0.0, 0.0]).all(axis=1))[0])
-        high = int(np.flatnonzero((points == [1.0, 1.0]).all(axis=1))[0])
-        fixed = np.array(sorted([2 * low, 2 * high + 1]))
-        assert free_motions(points, problem.elements.dofs, fixed, ("x", "y")) == ["rotation about [1.0, 0.0]"]
 
     def test_data(self):
         base = {"young": 1.0, "poisson": 0.3, "displacement": CLAMPED}
