@@ -20,7 +20,15 @@ from funcspace.solvers.linear import (
 )
 from funcspace.solvers.poisson import Poisson
 from funcspace.solvers.registry import problem, problems
-from funcspace.solvers.solids import LinearElasticity
+from funcspace.solvers.solids import (
+    HeterogeneousPlate,
+    HoledCell,
+    Hyperelasticity,
+    LinearElasticity,
+    LoadState,
+    MooneyRivlin,
+    NeoHookean,
+)
 from funcspace.solvers.sparse_solve import sparse_solve
 
 __all__ = [
@@ -34,9 +42,15 @@ __all__ = [
     "HeatSines",
     "Helmholtz",
     "HelmholtzCavity",
+    "HeterogeneousPlate",
+    "HoledCell",
+    "Hyperelasticity",
     "LidDrivenCavity",
     "LinearElasticity",
+    "LoadState",
+    "MooneyRivlin",
     "NavierStokes",
+    "NeoHookean",
     "Poisson",
     "PoissonGauss",
     "PoissonSines",
