@@ -17,7 +17,7 @@ _compiled: Any = partial(cast(Any, njit), cache=True, nogil=True)
 
 @_compiled
 def nearest(points, order, leaf, window, last, stride):
-    """For each `stride`-th i <= last the nearest different j <= last with |i - j| > window, or -1, by leaves in `order`."""
+    """For each `stride`-th i <= last the nearest different j <= last with |i - j| > window, or -1."""
     n, d = points.shape
     found = np.full(last // stride + 1, -1)
     low, high = _boxes(points[order], leaf)

@@ -48,14 +48,23 @@ def kaplan_yorke_dimension(spectrum: Any, *, complete: bool = True) -> Estimate:
         bad = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
         raise InputError(f"exponents must be finite; exponent {bad} is {values[bad]}")
     errors = np.asarray(spectrum.error, dtype=np.float64) if known else np.full(values.shape, np.nan)
-    covariance = spectrum.details.get("covariance") if known else None
     n = values.shape[-1]
+    covariance = _known_covariance(spectrum, n) if known else None
     if covariance is None:
         covariance = errors[..., None] ** 2 * np.eye(n)
     rows = zip(values.reshape(-1, n), np.asarray(covariance).reshape(-1, n, n), strict=True)
     found = [_dimension(row, matrix, complete) for row, matrix in rows]
     batch = values.shape[:-1]
     return Estimate(unbatched([f[0] for f in found], batch), unbatched([f[1] for f in found], batch))
+
+
+def _known_covariance(spectrum: Estimate, n: int) -> np.ndarray | None:
+    if "covariance" in spectrum.details:
+        return np.asarray(spectrum.details["covariance"])
+    orbits = np.asarray(spectrum.details.get("orbits", ()))
+    if len(spectrum.shape) == 1 and orbits.ndim == 2 and orbits.shape[1] == n and len(orbits) > n:
+        return np.cov(orbits.T).reshape(n, n) / len(orbits)
+    return None
 
 
 def _dimension(exponents: np.ndarray, covariance: np.ndarray, complete: bool) -> tuple[float, float]:

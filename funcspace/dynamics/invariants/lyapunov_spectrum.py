@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,8 @@ def lyapunov_spectrum(
     and orthonormalises them in float64. Errors are those of the means over `blocks` stretches of the orbit, so that
     they hold if a stretch is longer than the memory of the dynamics.
 
-    A system of the library, or any object with a method `lyapunov_spectrum`, is asked itself: the arguments that were
-    given, and further ones by name, are passed on.
+    A system of the library, or any object with a method `lyapunov_spectrum`, is asked itself, with the arguments that
+    were given and further ones that it knows.
 
     Known values: Henon map (0.419, -1.623), logistic map at r = 4 log 2 = 0.693, Lorenz-63 (0.9056, 0, -14.572), and
     any stable fixed point the logarithms of the magnitudes of its multipliers.
@@ -173,7 +174,17 @@ def _asked(model: Any, given: dict[str, Any], options: dict[str, Any]) -> Estima
         for name, value in given.items()
         if not (value is DEFAULTS[name] or (np.isscalar(value) and value == DEFAULTS[name]))
     }
-    found = model.lyapunov_spectrum(**named, **options)
+    method = model.lyapunov_spectrum
+    known = set(signature(method).parameters)
+    if "count" in named and "count" not in known and "exponents" in known:
+        named["exponents"] = named.pop("count")
+    unknown = sorted({*named, *options} - known)
+    if unknown:
+        raise InputError(
+            f"{type(model).__name__} computes its spectrum itself and takes no {', '.join(unknown)}; it takes "
+            f"{', '.join(sorted(known))}"
+        )
+    found = method(**named, **options)
     if isinstance(found, Estimate):
         return found
     return Estimate(np.asarray(found, dtype=np.float64), getattr(found, "error", np.nan))

@@ -141,7 +141,8 @@ def _neighbour_information(x: FloatArray, y: FloatArray, k: int) -> float:
         _places(series, 2)
     x, y = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
     points = np.stack([x, y], axis=1)
-    radius = cKDTree(points).query(points, k=k + 1, p=np.inf)[0][:, -1]
+    # the neighbour at the radius itself does not count, whatever the rounding
+    radius = cKDTree(points).query(points, k=k + 1, p=np.inf)[0][:, -1] * (1.0 - 1e-10)
     numbers = []
     for series in (x, y):
         ordered = np.sort(series)
