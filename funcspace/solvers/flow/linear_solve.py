@@ -65,8 +65,8 @@ def krylov(
     found = start + nearby.solve(right - matrix @ start)
     residual = right - matrix @ found
     size = float(np.linalg.norm(residual))
-    if size <= goal:
-        return found, 1, True
+    if size <= goal or not np.isfinite(size + goal):
+        return found, 1, bool(np.isfinite(size + goal))
     basis, images, directions = [residual / size], np.zeros((most + 1, most)), []
     target = np.zeros(most + 1)
     target[0] = size

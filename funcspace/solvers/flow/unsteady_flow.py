@@ -94,7 +94,11 @@ class UnsteadyFlow:
             for part in range(count):
                 now, then = begin + part * step, end if part == count - 1 else begin + (part + 1) * step
                 stage = self._stage(past, then)
-                found, operator = self._solve(stage)
+                try:
+                    with np.errstate(over="ignore", invalid="ignore"):
+                        found, operator = self._solve(stage)
+                except SolverError as error:
+                    raise self._failure(f"the step to t = {then:.6g} failed: {error}", state, now) from error
                 residual = self._reactions(operator, found, stage)
                 following, residual_then = self._advance(state, found, residual, stage, then, stage_before)
                 if not np.isfinite(following).all():
@@ -155,7 +159,7 @@ class UnsteadyFlow:
                 return state, operator
             if fresh:
                 break
-        raise self._failure(f"the linear system at t = {stage.time:.6g} was not solved", stage.guess, stage.time)
+        raise SolverError("its linear system was not solved to the tolerance, or values overflowed")
 
     def _implicit(self, stage: Stage, force: FloatArray) -> tuple[FloatArray, Linearised]:
         """Newton's method with the factors of an earlier derivative until they converge too slowly."""
@@ -177,12 +181,7 @@ class UnsteadyFlow:
                 renewed += 1
             state[free] += self._factors.solve(residual)
             before = size
-        raise self._failure(
-            f"Newton's method did not converge at t = {stage.time:.6g} (relative residual {size:.2e}); take smaller "
-            "steps",
-            stage.guess,
-            stage.time,
-        )
+        raise SolverError(f"Newton's method stopped at relative residual {size:.2e}; take smaller steps")
 
     def _reactions(self, operator: Linearised, found: FloatArray, stage: Stage) -> FloatArray:
         force = self._load(stage.time) + self.momentum.density * (self.momentum.mass @ stage.history).T
