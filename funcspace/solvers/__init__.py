@@ -1,6 +1,7 @@
 """Reference solvers that make training data, and the random fields that they start from."""
 
 from funcspace.solvers.coefficients import GaussianRecipe
+from funcspace.solvers.conservation import Euler, FourStates, Inflow, RiemannProblem, lax_liu, riemann_solution
 from funcspace.solvers.darcy import Darcy
 from funcspace.solvers.flow import CylinderFlow, LidDrivenCavity, NavierStokes, Stokes
 from funcspace.solvers.gaussian_fields import GaussianField
@@ -28,6 +29,8 @@ from funcspace.solvers.solids import (
     LoadState,
     MooneyRivlin,
     NeoHookean,
+    carried,
+    deformed,
 )
 from funcspace.solvers.sparse_solve import sparse_solve
 
@@ -35,6 +38,8 @@ __all__ = [
     "AdvectionDiffusion",
     "CylinderFlow",
     "Darcy",
+    "Euler",
+    "FourStates",
     "GaussianField",
     "GaussianRecipe",
     "Generation",
@@ -45,6 +50,7 @@ __all__ = [
     "HeterogeneousPlate",
     "HoledCell",
     "Hyperelasticity",
+    "Inflow",
     "LidDrivenCavity",
     "LinearElasticity",
     "LoadState",
@@ -54,13 +60,18 @@ __all__ = [
     "Poisson",
     "PoissonGauss",
     "PoissonSines",
+    "RiemannProblem",
     "Stokes",
     "Wave",
     "WaveLayers",
     "WaveSines",
     "WaveStates",
+    "carried",
+    "deformed",
     "generate",
+    "lax_liu",
     "problem",
     "problems",
+    "riemann_solution",
     "sparse_solve",
 ]

@@ -1,5 +1,6 @@
 """Solids: linear elasticity, hyperelasticity, and data sets of deformed bodies."""
 
+from funcspace.solvers.solids.deformation import carried, deformed
 from funcspace.solvers.solids.equilibrium import LoadState
 from funcspace.solvers.solids.heterogeneous_plate import HeterogeneousPlate
 from funcspace.solvers.solids.holed_cell import HoledCell
@@ -15,4 +16,6 @@ __all__ = [
     "LoadState",
     "MooneyRivlin",
     "NeoHookean",
+    "carried",
+    "deformed",
 ]
