@@ -263,7 +263,7 @@ class CylinderFlow:
             problem = self._together([draws[number]])
             duration = (self.spin_up + draws[number]["phase"] / STROUHAL) * self.time_unit
             instants = torch.cat([times.instants[:1] - duration, times.instants])
-            history = problem.evolve(Times.at(instants), self._tilted, step=self.step * self.time_unit)
+            history = problem.evolve(Times.at(instants), self.tilted, step=self.step * self.time_unit)
             parts[number] = (history.velocity.coefficients[0, 1:], history.pressure.coefficients[0, 1:])
 
         over_threads(lambda start, stop: [one(i) for i in range(start, stop)], len(draws), self.workers)
@@ -280,8 +280,8 @@ class CylinderFlow:
             "pressure": Function(spaces[1], pressure, name="pressure"),
         }
 
-    def _tilted(self, x: Tensor) -> Tensor:
-        """A start without the symmetry that would delay the shedding of vortices."""
+    def tilted(self, x: Tensor) -> Tensor:
+        """A velocity to start from, without the symmetry that would delay the shedding of vortices."""
         speed = self.mean_velocity
         across = TILT * speed * torch.sin(torch.pi * x[:, 1] / HEIGHT)
         return torch.stack([torch.full_like(across, speed), across], dim=1)

@@ -73,7 +73,7 @@ def _stokes(momentum: Momentum, load: FloatArray, given: FloatArray) -> tuple[Fl
     operator = momentum.linearised(0.0, None)
     state = _with_given(momentum, np.zeros(operator.system.size), given)
     right = operator.right(momentum.problem, load, given)
-    state[operator.system.free] = Factorisation(operator.matrix).solve(right)
+    state[operator.system.free] = Factorisation(operator.matrix).refined(right)
     return state, operator
 
 

@@ -119,7 +119,7 @@ class Stokes:
             right = balanced(problem, system, right, fixed)
             states[rows] = 0.0
             states[rows, problem.fixed] = fixed
-            states[rows, system.free] = factors.solve(np.ascontiguousarray(right.T)).T
+            states[rows, system.free] = factors.refined(np.ascontiguousarray(right.T)).T
             residuals[rows] = reactions(system, values, states[rows], forces)
 
         def work(start: int, stop: int) -> None:

@@ -227,7 +227,7 @@ class UnsteadyFlow:
         force = density * (momentum.mass @ momentum.velocity(start)).T
         state = start.copy()
         state[problem.fixed] = fixed
-        state[system.free] = factors.solve(projection.right(problem, force, fixed))
+        state[system.free] = factors.refined(projection.right(problem, force, fixed))
         state[momentum.elements.dim * momentum.elements.n_velocity :] = 0.0
         operator = momentum.linearised(0.0, momentum.velocity(state))
         slope = (self._given(time + 1e-3 * step) - fixed) / (1e-3 * step) if self._timed else np.zeros_like(fixed)
