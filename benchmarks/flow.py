@@ -299,9 +299,9 @@ def main() -> None:
         "# Incompressible flow",
         "## Rates",
         "Vortices (sin pi x cos pi y, -cos pi x sin pi y), in space u_i = sin pi x_i (cos pi x_(i+1) - cos pi "
-        "x_(i+2)), with p = x y, unit viscosity and density, the velocity given on the whole boundary: errors on the finest mesh "
-        "and the rate between the last two. Expected: 3, 2, 2. The weak divergence is the largest integral of psi div "
-        "u over that of psi |grad u|, psi the pressure's functions.",
+        "x_(i+2)), with p = x y, unit viscosity and density, the velocity given on the whole boundary: errors on the "
+        "finest mesh and the rate between the last two. Expected: 3, 2, 2. The weak divergence is the largest integral "
+        "of psi div u over that of psi |grad u|, psi the pressure's functions.",
         rates(),
         "## Orders in time",
         "Pulsating vortices on one mesh, relative differences at t = 1 from a run with 256 steps: with 32 steps, and "
@@ -322,8 +322,8 @@ def main() -> None:
         "method.",
         cavity(arguments.cavity),
         "## Cost as the work grows",
-        f"The cylinder's channel, one thread, best of {arguments.rounds}. Ratios above 1: ours is faster. A Stokes solve, "
-        f"numbering and all, grows as the {exponent:.2f}th power of the unknowns.",
+        f"The cylinder's channel, one thread, best of {arguments.rounds}. Above 1 in a ratio: ours is faster. A Stokes "
+        f"solve, numbering and all, grows as the {exponent:.2f}th power of the unknowns.",
         costs,
         f"{machine()}.",
         "Regenerate with `python benchmarks/flow.py --shedding 16 24 --output docs/benchmarks/flow.md`.",
