@@ -14,6 +14,7 @@ __all__ = ["problem", "problem_class", "problems"]
 # name: module and class; a problem has sample(n, seed, first=...) -> OperatorData
 PROBLEMS = {
     "darcy": "funcspace.solvers.darcy:Darcy",
+    "euler": "funcspace.solvers.conservation:Euler",
 }
 
 

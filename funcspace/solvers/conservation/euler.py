@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -63,7 +63,7 @@ class Euler:
         one of (points, generator) with a numpy Generator; it gives density, velocities and pressure (n, d + 2).
     resolution : cells per side of the unit interval or square; 256 in one dimension and 128 in two by default.
     domain : a uniform cell Grid of one or two axes in place of it.
-    times : `Times`, all after 0, or one final time, at which samples are recorded.
+    times : instants from 0 on, as `Times` or a list, or one final time, at which samples are recorded.
     gamma : ratio of specific heats.
     boundary : "outflow", "reflecting" or `Inflow`, for all sides or by side (left, right, bottom, top); axes of
         a periodic grid are periodic, and "periodic" with `resolution` makes them so.
@@ -93,7 +93,7 @@ class Euler:
         resolution: int | None = None,
         *,
         domain: Grid | None = None,
-        times: Times | float = 0.2,
+        times: Times | Sequence[float] | float = 0.2,
         gamma: float = 1.4,
         boundary: GasBoundary | Mapping[str, GasBoundary] = "outflow",
         limiter: Limiter = "van_leer",
@@ -168,7 +168,7 @@ class Euler:
         values = primitive_from_conserved(state.coefficients.detach().cpu().numpy(), self.gamma)
         return Function(space, torch.from_numpy(values), name=state.name)
 
-    def solve(self, initial: Function | Callable[[Tensor], Any], times: Times | float | None = None) -> Function:
+    def solve(self, initial: Function | Callable[[Tensor], Any], times: Times | Sequence[float] | float | None = None) -> Function:
         """The state at the given times, a Function over them, or at one time, a Function on the grid; from time 0 on.
 
         Parameters
@@ -320,13 +320,15 @@ def _check_domain(domain: Any) -> None:
 
 
 def _checked_times(times: Any) -> Times | float:
+    if isinstance(times, list | tuple):
+        times = Times.at(times)
     if isinstance(times, Times):
         if times.start < 0.0:
             raise InputError(f"the initial state is that of time 0; times start at {times.start}")
         return times
     if isinstance(times, int | float) and not isinstance(times, bool) and np.isfinite(times) and times > 0:
         return float(times)
-    raise InputError(f"times must be Times or a positive final time; got {times!r}")
+    raise InputError(f"times must be Times, a list of instants or a positive final time; got {times!r}")
 
 
 def _takes_generator(source: Callable[..., Any]) -> bool:

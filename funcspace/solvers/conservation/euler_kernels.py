@@ -48,6 +48,12 @@ def _half_slopes(before, here, after, factor, limiter, half):
 
 
 @_inner
+def _copy(target, values):
+    for j in range(target.size):
+        target[j] = values[j]
+
+
+@_inner
 def _add_scaled(target, values, factor, others):
     """The row values + factor * others."""
     for j in range(target.size):
@@ -123,7 +129,7 @@ def _to_primitive(state, w, gamma):
     for i in range(state.shape[1]):
         k = i + 2
         r, u, v, p = w[0, k, 2:-2], w[1, k, 2:-2], w[2, k, 2:-2], w[3, k, 2:-2]
-        r[:] = state[0, i]
+        _copy(r, state[0, i])
         _quotient(u, state[1, i], state[0, i])
         _quotient(v, state[2, i], state[0, i])
         _pressure_row(p, state[3, i], u, state[1, i], v, state[2, i], gamma)
@@ -180,19 +186,25 @@ def _fill_ghosts(w, dim, kinds, inflow):
 
 
 @_inner
-def _flux_rows(w, order, one, half_one, other, half_other, block, gamma, flux, count):
-    """Fluxes between cells of the rows `one` and `other`, each given by its number and its first column."""
+def _variable(q, normal):
+    """Place of the density, the normal velocity, the tangential velocity, the pressure."""
+    return 3 - q if normal == 2 and q in (1, 2) else q
+
+
+@_inner
+def _flux_rows(w, normal, one, first_one, half_one, other, first_other, half_other, block, gamma, flux, count):
+    """Fluxes between cells of the rows `one` and `other`, each given by its number, its first column and its slopes."""
     for start in range(0, count, BLOCK):
         size = min(BLOCK, count - start)
         for q in range(4):
-            p = order[q]
-            a, b = one[1] + start, other[1] + start
+            p = _variable(q, normal)
+            a, b = first_one + start, first_other + start
             left, right = block[q * BLOCK : q * BLOCK + size], block[(q + 4) * BLOCK : (q + 4) * BLOCK + size]
-            _add_scaled(left, w[p, one[0], a : a + size], 1.0, half_one[q, a : a + size])
-            _add_scaled(right, w[p, other[0], b : b + size], -1.0, half_other[q, b : b + size])
+            _add_scaled(left, w[p, one, a : a + size], 1.0, half_one[q, a : a + size])
+            _add_scaled(right, w[p, other, b : b + size], -1.0, half_other[q, b : b + size])
         _hllc_block(block, size, gamma)
         for q in range(4):
-            flux[q, start : start + size] = block[(q + 8) * BLOCK : (q + 8) * BLOCK + size]
+            _copy(flux[q, start : start + size], block[(q + 8) * BLOCK : (q + 8) * BLOCK + size])
 
 
 @_inner
@@ -200,7 +212,6 @@ def _residual(w, residual, widths, gamma, limiter, half, flux, block):
     """Minus the divergence of the flux."""
     dim, n, m = widths.size, residual.shape[1], residual.shape[2]
     residual[:] = 0.0
-    order = np.array([0, 1, 2, 3])
     if dim == 2:
         factor = 1.0 / widths[0]
         for i in range(1, n + 3):
@@ -211,22 +222,21 @@ def _residual(w, residual, widths, gamma, limiter, half, flux, block):
                 )
             if i == 1:
                 continue
-            _flux_rows(w, order, (i - 1, 2), old, (i, 2), new, block, gamma, flux, m)
+            _flux_rows(w, 1, i - 1, 2, old, i, 2, new, block, gamma, flux, m)
             for q in range(4):
                 if i > 2:
                     _add_scaled(residual[q, i - 3], residual[q, i - 3], -factor, flux[q, :m])
                 if i < n + 2:
                     _add_scaled(residual[q, i - 2], residual[q, i - 2], factor, flux[q, :m])
-        order = np.array([0, 2, 1, 3])
     factor = 1.0 / widths[dim - 1]
     for i in range(n):
         k = i + 2
         for q in range(4):
-            p = order[q]
+            p = _variable(q, dim)
             _half_slopes(w[p, k, :-2], w[p, k, 1:-1], w[p, k, 2:], w[4, k, 1:-1], limiter, half[0, q, 1 : m + 3])
-        _flux_rows(w, order, (k, 1), half[0], (k, 2), half[0], block, gamma, flux, m + 1)
+        _flux_rows(w, dim, k, 1, half[0], k, 2, half[0], block, gamma, flux, m + 1)
         for q in range(4):
-            target = residual[order[q], i]
+            target = residual[_variable(q, dim), i]
             _add_scaled(target, target, factor, flux[q, :m])
             _add_scaled(target, target, -factor, flux[q, 1 : m + 1])
 
@@ -308,7 +318,7 @@ def advance(state, times, widths, gamma, limiter, weights, courant, step, kinds,
                 break
         if bad > 0:
             return 1, t, taken, repaired, highest
-        state[:] = stage
+        _copy(state.ravel(), stage.ravel())
         t = end if count == 1 else t + dt
         taken += 1
     return 0, t, taken, repaired, highest
