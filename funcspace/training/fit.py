@@ -231,7 +231,10 @@ class _Run:
         rate = s.learning_rate * learning_rate_factor(self.schedule, progress)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        torch.manual_seed((s.seed * 1_000_003 + state.step) % (1 << 63))
+        # torch.manual_seed would also format a stack trace at every step where there is no CUDA device
+        torch.default_generator.manual_seed((s.seed * 1_000_003 + state.step) % (1 << 63))
+        if torch.cuda.is_available():
+            torch.cuda.manual_seed((s.seed * 1_000_003 + state.step) % (1 << 63))
         world, rank = self.fabric.world_size, self.fabric.global_rank
         mine = rows[rank::world]
         self.optimizer.zero_grad()

@@ -136,7 +136,7 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Any, ...]:
+    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         backward = _kernels(ctx.family).backward
         start, targets, gain, states, *parameters = ctx.saved_tensors
         needed = ctx.needs_input_grad

@@ -13,7 +13,7 @@ BLOCK_COLUMNS = 128
 
 @numba.njit(inline="always", **OPTIONS)
 def force(x, targets, t, gain):
-    """x += gain (target - x) on the forced units; a target that is NaN forces nothing."""
+    """Add gain (target - x) to x on the forced units; a target that is NaN forces nothing."""
     units, _, columns = targets.shape
     for i in range(units):
         for b in range(columns):
@@ -37,7 +37,7 @@ def unforce(cotangent, targets, t, gain, of_targets):
 
 @numba.njit(inline="always", **OPTIONS)
 def add_product(z, transposed, f):
-    """z += W f; W is given transposed, and four of its columns go at a time, which saves loads and stores of z."""
+    """Add W f to z; W is given transposed, and four of its columns go at a time, which saves loads and stores of z."""
     units, columns = z.shape
     inner = f.shape[0]
     j = 0
@@ -57,7 +57,7 @@ def add_product(z, transposed, f):
 
 @numba.njit(**OPTIONS)
 def accumulate_outer(total, left, right, columns):
-    """total += left right^T over the first columns of two blocks."""
+    """Add left right^T to total, over the first columns of two blocks."""
     for i in range(left.shape[0]):
         for j in range(right.shape[0]):
             s = total[i, j]

@@ -1,0 +1,1 @@
+"""What a piecewise-linear map tells about itself: fixed points, cycles, symbols, equations."""

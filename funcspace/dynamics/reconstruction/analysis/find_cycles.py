@@ -1,0 +1,161 @@
+"""Fixed points and cycles of a piecewise-linear map, by linear solves on sequences of its regions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from funcspace.dynamics.reconstruction.analysis.cycle import Cycle
+from funcspace.errors import InputError
+
+if TYPE_CHECKING:
+    from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
+
+__all__ = ["find_cycles", "find_fixed_points"]
+
+MOST_WORDS = 1 << 17
+CHUNK = 2048
+# Solutions closer than this, relative to their size, are one.
+SAME = 1e-6
+
+
+def find_fixed_points(model: Any, candidates: Tensor | None = None) -> list[Cycle]:
+    """A fixed point z = (1 - J)^-1 c for each candidate region, admissible ones first."""
+    regions = _all_regions(model) if candidates is None else candidates
+    if regions is None:
+        raise InputError("the map has too many regions to try them all; give candidates, or search")
+    found = _solve(model, regions[:, None])
+    return sorted(found, key=lambda c: (not c.admissible, -abs(c.multipliers[0])))
+
+
+def find_cycles(model: Any, order: int, *, regions: Tensor | None, restarts: int, seed: int) -> list[Cycle]:
+    """The admissible cycles of one order that are no repetitions of shorter ones.
+
+    All words over the regions are tried where these are few, by batched solves. Otherwise random words are, each
+    followed as SCYFI does (Eisenmann, Monfared, Goering, Durstewitz: Bifurcations and loss jumps in RNN training,
+    NeurIPS 2023): the orbit of a virtual cycle shows which regions to try next.
+    """
+    known = _all_regions(model) if regions is None else regions
+    if known is not None and len(known) ** order <= MOST_WORDS * max(1, order):
+        words = _necklaces(len(known), order)
+        found: list[Cycle] = []
+        for start in range(0, len(words), CHUNK):
+            chosen = known[torch.from_numpy(words[start : start + CHUNK])]
+            found += [c for c in _solve(model, chosen) if c.admissible]
+        return _distinct(found)
+    return _search(model, order, known, restarts, seed)
+
+
+def _search(model: Any, order: int, known: Tensor | None, restarts: int, seed: int) -> list[Cycle]:
+    generator = torch.Generator().manual_seed(seed)
+    bits = model.region(torch.zeros(1, model.latent, dtype=torch.float64)).shape[-1]
+    found: list[Cycle] = []
+    left = restarts
+    inner = 20 if order < 3 else 60 if order < 6 else 300
+    while left > 0:
+        left -= 1
+        if known is None:
+            z = 4.0 * torch.randn(order, model.latent, generator=generator, dtype=torch.float64)
+            word = model.region(z)
+        else:
+            word = known[torch.randint(len(known), (order,), generator=generator)]
+        assert word.shape[-1] == bits
+        seen: set[bytes] = set()
+        for _ in range(inner):
+            key = np.packbits(word.numpy()).tobytes()
+            if key in seen:
+                break
+            seen.add(key)
+            (cycle,) = _solve(model, word[None], keep_singular=True)
+            if cycle is None:
+                break
+            if cycle.admissible:
+                if not any(_same(cycle, other) for other in found) and _primitive(cycle):
+                    found.append(cycle)
+                    left = restarts
+                break
+            z, visited = torch.from_numpy(cycle.states[0]), []
+            for _ in range(order):
+                visited.append(model.region(z))
+                z = model.step(z)
+            if not bool(torch.isfinite(z).all()):
+                break
+            word = torch.stack(visited)
+    return found
+
+
+def _solve(model: Any, words: Tensor, keep_singular: bool = False) -> list[Any]:
+    """A cycle for each word (count, order, bits) whose linear system is not singular."""
+    jacobians, offsets = model.affine(words)
+    count, order = words.shape[:2]
+    eye = torch.eye(model.latent, dtype=jacobians.dtype)
+    product, offset = eye.expand(count, -1, -1), torch.zeros(count, model.latent, dtype=jacobians.dtype)
+    for i in range(order):
+        product = jacobians[:, i] @ product
+        offset = (jacobians[:, i] @ offset[..., None])[..., 0] + offsets[:, i]
+    solution, failed = torch.linalg.solve_ex(eye - product, offset[..., None])
+    states = [solution[..., 0]]
+    for i in range(order - 1):
+        states.append((jacobians[:, i] @ states[-1][..., None])[..., 0] + offsets[:, i])
+    orbit = torch.stack(states, dim=1)
+    inside = (model.region(orbit) == words).flatten(1).all(dim=1)
+    good = (failed == 0) & torch.isfinite(orbit).flatten(1).all(dim=1)
+    # eigenvalues are wanted of few candidates only
+    wanted = good if keep_singular or order == 1 else good & inside
+    found: list[Any] = [None] * count if keep_singular else []
+    for i in wanted.nonzero()[:, 0].tolist():
+        multipliers = torch.linalg.eigvals(product[i]).numpy()
+        multipliers = multipliers[np.argsort(-np.abs(multipliers), kind="stable")]
+        seen = (model.observe(orbit[i]) * model.scale + model.mean).numpy()
+        cycle = Cycle(orbit[i].numpy(), seen, words[i].numpy(), multipliers, bool(inside[i]))
+        if keep_singular:
+            found[i] = cycle
+        else:
+            found.append(cycle)
+    return found
+
+
+def _all_regions(model: PiecewiseLinearRNN) -> Tensor | None:
+    """Every region as bits, or None where there are too many; some may be empty."""
+    bits = model.region(torch.zeros(1, model.latent, dtype=torch.float64)).shape[-1]
+    if bits > 14:
+        return None
+    numbers = torch.arange(2**bits)
+    return ((numbers[:, None] >> torch.arange(bits)) & 1).bool()
+
+
+def _necklaces(letters: int, length: int) -> np.ndarray:
+    """Words of a length up to rotation, without repetitions of shorter ones (Lyndon words; Duval's algorithm)."""
+    words, word = [], [-1]
+    while word:
+        word[-1] += 1
+        if len(word) == length:
+            words.append(tuple(word))
+        m = len(word)
+        while len(word) < length:
+            word.append(word[-m])
+        while word and word[-1] == letters - 1:
+            word.pop()
+    return np.array(words, dtype=np.int64).reshape(-1, length)
+
+
+def _primitive(cycle: Cycle) -> bool:
+    size = np.abs(cycle.states).max() + 1e-300
+    return all(np.abs(cycle.states[0] - z).max() > SAME * size for z in cycle.states[1:])
+
+
+def _same(a: Cycle, b: Cycle) -> bool:
+    size = np.abs(b.states).max() + 1e-300
+    return bool((np.abs(b.states - a.states[0]).max(axis=1) < SAME * size).any())
+
+
+def _distinct(cycles: Iterable[Cycle]) -> list[Cycle]:
+    kept: list[Cycle] = []
+    for cycle in cycles:
+        if _primitive(cycle) and not any(_same(cycle, other) for other in kept):
+            kept.append(cycle)
+    return kept

@@ -1,0 +1,1 @@
+"""Recurrent maps that reconstruct dynamical systems."""

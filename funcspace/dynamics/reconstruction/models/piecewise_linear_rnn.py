@@ -1,0 +1,298 @@
+"""What all piecewise-linear recurrent maps have in common."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from funcspace.dynamics.reconstruction.models.initial_weights import glorot
+from funcspace.dynamics.reconstruction.models.observation import Observation, ObservationKind
+from funcspace.dynamics.reconstruction.scan import Family, compiled_scan, plain_scan
+from funcspace.errors import InputError
+
+if TYPE_CHECKING:
+    from funcspace.dynamics.reconstruction.analysis.cycle import Cycle
+    from funcspace.dynamics.reconstruction.analysis.symbols import SymbolicCode
+
+__all__ = ["PiecewiseLinearRNN"]
+
+
+class PiecewiseLinearRNN(nn.Module, ABC):
+    r"""A map z_t = F(z_{t-1}) + C s_t that is affine on each of finitely many regions, with observations of z.
+
+    With `replicas=R` all weights carry a leading axis of R independent models, which train together. Observations are
+    standardised: `mean` and `scale` hold those of the data that the model was trained on.
+
+    Subclasses say how a step, its regions and its affine pieces look.
+    """
+
+    family: Family
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        observed: int,
+        latent: int,
+        *,
+        inputs: int,
+        observation: ObservationKind,
+        replicas: int | None,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        counts = {"observed": observed, "latent": latent, "replicas": 1 if replicas is None else replicas}
+        for name, value in counts.items():
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(f"{name} must be a positive integer, got {value!r}")
+        if inputs < 0:
+            raise InputError(f"inputs must not be negative, got {inputs}")
+        self.observed, self.latent, self.inputs, self.replicas = observed, latent, inputs, replicas
+        self.observation = Observation(observation, observed, latent, replicas=self._lead, generator=generator)
+        if inputs:
+            self.C = nn.Parameter(glorot((*self._lead, latent, inputs), generator))
+        self.register_buffer("mean", torch.zeros(*self._lead, observed))
+        self.register_buffer("scale", torch.ones(*self._lead, observed))
+
+    @property
+    def _lead(self) -> tuple[int, ...]:
+        return () if self.replicas is None else (self.replicas,)
+
+    @property
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments, plain data."""
+
+    @abstractmethod
+    def step(self, z: Float[Tensor, "... latent"]) -> Float[Tensor, "... latent"]:
+        """One step without input; with replicas the first axis of z numbers them."""
+
+    @abstractmethod
+    def region(self, z: Float[Tensor, "... latent"]) -> Bool[Tensor, "... bit"]:
+        """The linear region of each state, a bit for each kink: whether the state lies above it."""
+
+    @abstractmethod
+    def affine(
+        self, region: Bool[Tensor, "... bit"]
+    ) -> tuple[Float[Tensor, "... latent latent"], Float[Tensor, "... latent"]]:
+        """J and c of z -> J z + c on regions; of a model without replicas."""
+
+    @abstractmethod
+    def scan_weights(self) -> tuple[list[Tensor], tuple[Any, ...]]:
+        """Weights and options of the compiled scan of the model's family."""
+
+    @abstractmethod
+    def latent_penalty(self) -> Float[Tensor, "*replicas"]:
+        """What a weight on the latent map penalises."""
+
+    def attractor_penalty(self, share: float) -> Float[Tensor, "*replicas"]:
+        """How far the map of the last units, `share` of them, is from the identity: |1 - A|^2 + |W|^2 + |h|^2 there."""
+        weights, _ = self.scan_weights()
+        kept = max(1, round(share * self.latent))
+        total = (1.0 - weights[0][..., -kept:]).square().sum(dim=-1)
+        for weight in weights[1:]:
+            if weight.ndim == len(self._lead) + 2 and weight.shape[-2] == self.latent:
+                total = total + weight[..., -kept:, :].square().sum(dim=(-2, -1))
+            elif weight.ndim == len(self._lead) + 1 and weight.shape[-1] == self.latent:
+                total = total + weight[..., -kept:].square().sum(dim=-1)
+        return total
+
+    def jacobian(self, z: Float[Tensor, "... latent"]) -> Float[Tensor, "... latent latent"]:
+        """The derivative of a step; on a kink that of the lower side."""
+        return self.affine(self.region(z))[0]
+
+    def observe(self, z: Float[Tensor, "... latent"]) -> Float[Tensor, "... observed"]:
+        """Observations of latent states."""
+        return self.observation.observe(z)
+
+    def start(self, x: Float[Tensor, "... observed"]) -> Float[Tensor, "... latent"]:
+        """The latent state that belongs to an observation."""
+        return self.observation.start(x)
+
+    def scan(
+        self,
+        start: Float[Tensor, "*replicas latent column"],
+        steps: int,
+        *,
+        targets: Float[Tensor, "*replicas forced time column"] | None = None,
+        gain: Float[Tensor, "*replicas time"] | None = None,
+        inputs: Float[Tensor, "*replicas input time column"] | None = None,
+        compiled: bool | None = None,
+    ) -> Float[Tensor, "*replicas latent time column"]:
+        """States of a batch of sequences (columns), forced where the gain says so; see `plain_scan`.
+
+        Parameters
+        ----------
+        compiled : whether to take the compiled loop; by default on the CPU.
+        """
+        with_replicas = self.replicas is not None
+        lead: Any = (lambda t: t) if with_replicas else (lambda t: None if t is None else t[None])
+        drive = None if inputs is None else torch.einsum("...mk,...ktb->...mtb", self.C, inputs)
+        if compiled is None:
+            compiled = start.device.type == "cpu"
+        forcing = {"targets": lead(targets), "gain": lead(gain), "drive": lead(drive)}
+        if compiled:
+            weights, options = self.scan_weights()
+            found = compiled_scan(self.family, [lead(w) for w in weights], options, lead(start), steps, **forcing)
+        else:
+            step = self.step if with_replicas else (lambda z: self.step(z[0])[None])
+            found = plain_scan(step, lead(start), steps, **forcing)
+        return found if with_replicas else found[0]
+
+    @torch.no_grad()
+    def generate(
+        self,
+        start: Float[Tensor, "*replicas batch observed"],
+        steps: int,
+        *,
+        inputs: Float[Tensor, "*replicas batch time input"] | None = None,
+    ) -> Float[Tensor, "*replicas batch time observed"]:
+        """Observations of a free run from the latent states of `start`; the start itself is not repeated."""
+        latent = self.generate_latent(self.start(start), steps, inputs=inputs)
+        return self.observe(latent)
+
+    @torch.no_grad()
+    def generate_latent(
+        self,
+        start: Float[Tensor, "*replicas batch latent"],
+        steps: int,
+        *,
+        inputs: Float[Tensor, "*replicas batch time input"] | None = None,
+    ) -> Float[Tensor, "*replicas batch time latent"]:
+        """Latent states of a free run."""
+        drive = None if inputs is None else inputs.mT.movedim(-3, -1)
+        states = self.scan(start.mT, steps, inputs=drive)
+        return states.movedim(-1, -3).mT
+
+    def forward(
+        self,
+        window: Float[Tensor, "*replicas observed instant column"],
+        gain: Float[Tensor, "*replicas time"],
+        inputs: Float[Tensor, "*replicas input time column"] | None = None,
+    ) -> Float[Tensor, "*replicas observed time column"]:
+        """Observations 1 .. T predicted from observation 0, forced towards the others as the gain says.
+
+        Missing observations are NaN; they force nothing, and a missing start is taken as zero.
+        """
+        last = window.movedim(-3, -1)
+        start = self.observation.start(last[..., 0, :, :].nan_to_num(nan=0.0))
+        if self.observation.kind == "identity":
+            targets = window[..., 1:, :]
+        else:
+            targets = self.observation.targets(last[..., 1:, :, :]).movedim(-1, -3)
+        states = self.scan(start.mT, window.shape[-2] - 1, targets=targets, gain=gain, inputs=inputs)
+        return self.observation.observe(states.movedim(-3, -1)).movedim(-1, -3)
+
+    def replica(self, index: int) -> PiecewiseLinearRNN:
+        """One of the replicas, as a model of its own."""
+        if self.replicas is None:
+            raise InputError("this model has no replicas to choose from")
+        kind: Any = type(self)
+        single = kind(**(self.config | {"replicas": None}))
+        single.load_state_dict({name: value[index] for name, value in self.state_dict().items()})
+        return single.to(next(self.parameters()))
+
+    def fixed_points(self, candidates: Any = None, *, restarts: int = 40, seed: int = 0) -> list[Cycle]:
+        """The fixed points, admissible ones first, then virtual ones, whose region does not hold them.
+
+        Exhaustive where there are at most 2^14 regions or `candidates` are given; else a search, which finds only
+        admissible ones.
+
+        Parameters
+        ----------
+        candidates : regions to try, (count, bits); such as those of `symbolic_code(orbit).regions`.
+        restarts, seed : of the search.
+        """
+        from funcspace.dynamics.reconstruction.analysis.find_cycles import find_cycles, find_fixed_points
+
+        single = self._for_analysis()
+        bits = single.region(torch.zeros(1, self.latent, dtype=torch.float64)).shape[-1]
+        if candidates is None and bits > 14:
+            return find_cycles(single, 1, regions=None, restarts=restarts, seed=seed)
+        regions = None if candidates is None else torch.as_tensor(candidates, dtype=torch.bool)
+        return find_fixed_points(single, regions)
+
+    def cycles(
+        self, max_order: int = 8, *, regions: Any = None, restarts: int = 40, seed: int = 0
+    ) -> dict[int, list[Cycle]]:
+        """The admissible cycles of each order up to `max_order`, by order; fixed points are those of order 1.
+
+        Exhaustive where there are few words over the regions, a search elsewhere; see `find_cycles`.
+
+        Parameters
+        ----------
+        regions : regions that words are made of, (count, bits), such as those an orbit visits; all by default.
+        restarts : random words to try after the last success.
+        """
+        from funcspace.dynamics.reconstruction.analysis.find_cycles import find_cycles
+
+        if max_order < 1:
+            raise InputError(f"max_order must be at least 1, got {max_order}")
+        single = self._for_analysis()
+        known = None if regions is None else torch.as_tensor(regions, dtype=torch.bool)
+        orders = range(1, max_order + 1)
+        return {k: find_cycles(single, k, regions=known, restarts=restarts, seed=seed) for k in orders}
+
+    def symbolic_code(self, orbit: Any, *, steps: int | None = None) -> SymbolicCode:
+        """The regions along an orbit.
+
+        Parameters
+        ----------
+        orbit : a trajectory, a Function over Times in the units of the data, each state of which is lifted into the
+            latent space; or latent states (time, latent).
+        steps : run freely for this many steps from the orbit's first state instead.
+        """
+        from funcspace.dynamics.reconstruction.analysis.symbols import SymbolicCode
+
+        single = self._for_analysis()
+        step = 1.0
+        if isinstance(orbit, Tensor):
+            states = orbit.double()
+        else:
+            values = torch.as_tensor(orbit.coefficients, dtype=torch.float64)
+            step = orbit.space.domain.step or 1.0
+            states = single.start((values.reshape(-1, self.observed) - single.mean) / single.scale)
+        if states.ndim != 2 or states.shape[1] != self.latent:
+            raise InputError(
+                f"expected a Function over Times or states (time, latent={self.latent}); got {tuple(states.shape)}"
+            )
+        if steps is not None:
+            states = single.generate_latent(states[:1], steps)[0]
+        return SymbolicCode.of(single.region(states).numpy(), step)
+
+    def equations(self, style: Literal["numpy", "latex"] = "numpy") -> str:
+        """The map as the source of a NumPy function `step(z)`, or as LaTeX; observations are not part of it."""
+        from funcspace.dynamics.reconstruction.analysis.equations import as_latex, as_numpy
+
+        return as_latex(self._for_analysis()) if style == "latex" else as_numpy(self._for_analysis())
+
+    def _for_analysis(self) -> PiecewiseLinearRNN:
+        """A copy in double precision on the CPU."""
+        self._single()
+        return copy.deepcopy(self).to("cpu", torch.float64).requires_grad_(False).eval()
+
+    def _row(self, vector: Tensor, z: Tensor) -> Tensor:
+        """A vector per replica, shaped to meet the states (replica, ..., latent)."""
+        if self.replicas is None:
+            return vector
+        return vector.reshape(self.replicas, *([1] * (z.ndim - 2)), vector.shape[-1])
+
+    def _matrix(self, matrix: Tensor, z: Tensor) -> Tensor:
+        """A matrix per replica, shaped to multiply the states (replica, ..., latent) from the right, transposed."""
+        if self.replicas is None:
+            return matrix.mT
+        return matrix.mT.reshape(self.replicas, *([1] * (z.ndim - 3)), *matrix.mT.shape[-2:])
+
+    def _single(self) -> None:
+        if self.replicas is not None:
+            raise InputError(f"choose one of the {self.replicas} replicas first: model.replica(index)")
+
+    def extra_repr(self) -> str:
+        """Constructor arguments and the number of weights."""
+        shown = ", ".join(f"{k}={v!r}" for k, v in self.config.items() if k not in ("seed",) and v is not None)
+        return f"{shown}, {sum(p.numel() for p in self.parameters()):,} parameters"

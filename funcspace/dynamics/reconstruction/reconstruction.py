@@ -1,0 +1,238 @@
+"""A trained recurrent map with the scale of its data: a system that generates trajectories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from funcspace.dynamics.reconstruction.windows import Recording, as_recording
+from funcspace.errors import InputError
+from funcspace.functions import Function, FunctionSpace
+from funcspace.geometry import Times
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
+
+__all__ = ["Reconstruction"]
+
+
+@dataclass(eq=False, repr=False)
+class Reconstruction:
+    """A recurrent map, or replicas of one, that was trained on trajectories.
+
+    Attributes
+    ----------
+    model : the trained map, on standardised components; it holds their mean and scale.
+    step : time of one step of the map.
+    components, name, units, time_unit : of the data.
+    history : one record per epoch.
+    provenance : versions, seed and settings of the training.
+    """
+
+    model: Any
+    step: float
+    components: tuple[str, ...]
+    name: str = "u"
+    units: str = ""
+    time_unit: str = ""
+    history: list[dict[str, Any]] = field(default_factory=list)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model: nn.Module, recordings: Sequence[Recording]) -> Reconstruction:
+        """A model and what it learned from."""
+        first = recordings[0]
+        return cls(model, first.step, first.components, first.name, first.units, first.time_unit)
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean of each component in the data, (*replicas, components), float64."""
+        return self.model.mean.detach().cpu().double()
+
+    @property
+    def scale(self) -> Tensor:
+        """Standard deviation of each component in the data, (*replicas, components), float64."""
+        return self.model.scale.detach().cpu().double()
+
+    @property
+    def replicas(self) -> int | None:
+        """Number of models, None for a single one."""
+        return self.model.replicas
+
+    def replica(self, index: int) -> Reconstruction:
+        """One of the replicas."""
+        model: PiecewiseLinearRNN = self.model.replica(index)
+        return Reconstruction(
+            model.eval(), self.step, self.components, self.name, self.units, self.time_unit,
+            self.history, self.provenance | {"replica": index},
+        )  # fmt: skip
+
+    def rollout(self, initial: Function, steps: int, *, inputs: Function | None = None) -> Function:
+        """A free run of the map.
+
+        Parameters
+        ----------
+        initial : the state to start from, a Function over Times, of which the last instant counts; single or batched.
+        steps : how many times to apply the map.
+        inputs : external inputs of the steps, a Function over `steps` instants.
+
+        Returns
+        -------
+        Function
+            `steps + 1` states over Times, the initial one first, in the dtype of the initial one; with replicas each
+            starts from it, and the replicas are a batch axis in front.
+
+        Raises
+        ------
+        InputError
+            When the initial state has other components, another step, or is not finite.
+        """
+        if steps < 1:
+            raise InputError(f"steps must be at least 1, got {steps}")
+        start = self._states(initial)[..., -1, :]
+        batch = start.shape[:-1]
+        flat = start.reshape(-1, start.shape[-1])
+        driving = None if inputs is None else self._driving(inputs, steps, len(flat))
+        if self.replicas is not None:
+            flat = flat.expand(self.replicas, *flat.shape)
+            driving = None if driving is None else driving.expand(self.replicas, *driving.shape)
+        mean, scale = (self._broadcast(t) for t in (self.mean, self.scale))
+        weight = next(self.model.parameters())
+        standard = ((flat - mean) / scale).to(weight)
+        generated = self.model.generate(standard, steps, inputs=None if driving is None else driving.to(weight))
+        states = generated.to("cpu", torch.float64) * scale[..., None, :] + mean[..., None, :]
+        whole = torch.cat([flat[..., None, :], states], dim=-2)
+        lead = () if self.replicas is None else (self.replicas,)
+        shape = (*lead, *batch, steps + 1, len(self.components))
+        times = Times(initial.space.domain.stop, self.step, steps + 1, self.time_unit)
+        space = FunctionSpace(times, components=self.components)
+        values = whole.reshape(*shape[:-2], *space.coefficient_shape)
+        return Function(space, values.to(initial.dtype), name=self.name, units=self.units)
+
+    def __call__(self, trajectory: Function) -> Function:
+        """The state one step after each state of a trajectory, over the instants one step later."""
+        states = self._states(trajectory)
+        flat = states.reshape(-1, states.shape[-1])
+        weight = next(self.model.parameters())
+        if self.replicas is not None:
+            raise InputError("choose one of the replicas first: reconstruction.replica(index)")
+        following = self.model.generate(((flat - self.mean) / self.scale).to(weight), 1)[:, 0]
+        values = following.to("cpu", torch.float64) * self.scale + self.mean
+        times = Times(trajectory.space.domain.start + self.step, self.step, states.shape[-2], self.time_unit)
+        space = FunctionSpace(times, components=self.components)
+        return Function(
+            space, values.reshape(*states.shape[:-2], *space.coefficient_shape).to(trajectory.dtype), name=self.name
+        )
+
+    def evaluate(self, test: Any, **options: Any) -> dict[str, Any]:
+        """Scores of a free run beside test trajectories; arrays of one value per replica where there are several.
+
+        See `scores`.
+        """
+        found = self.scores([as_recording(test, name="test")], **options)
+        return {name: values if self.replicas is not None else float(values[0]) for name, values in found.items()}
+
+    def scores(
+        self, recordings: Sequence[Recording], *, bins: int | None = None, smoothing: float = 20.0, horizon: int = 20
+    ) -> dict[str, np.ndarray]:
+        """State-space divergence, spectral distance and n-step prediction error, one value per replica.
+
+        The protocol of the published tables: start at the first state of each test trajectory, run freely for 1.25
+        times its length, leave out the first quarter, compare with all of the test; on standardised components.
+        Medians over trajectories.
+        """
+        from funcspace.dynamics.metrics import prediction_error, spectral_distance, state_space_divergence
+
+        count = 1 if self.replicas is None else self.replicas
+        found: dict[str, list[float]] = {
+            "state_space_divergence": [], "spectral_distance": [], f"prediction_error_{horizon}": []
+        }  # fmt: skip
+        for i in range(count):
+            model = self.model if self.replicas is None else self.model.replica(i)
+            recording = recordings[i if len(recordings) > 1 else 0]
+            mean, scale = model.mean.double(), model.scale.double()
+            each: dict[str, list[float]] = {name: [] for name in found}
+            weight = next(model.parameters())
+            for values in recording.values:
+                truth = (values - mean) / scale
+                length = len(truth)
+                run = model.generate(truth[:1].to(weight), length + length // 4)[0, length // 4 :]
+                generated = run.to("cpu", torch.float64).numpy()
+                reference = truth.numpy()
+                options: dict[str, Any] = {} if bins is None else {"bins": bins}
+                each["state_space_divergence"].append(float(state_space_divergence(reference, generated, **options)))
+                each["spectral_distance"].append(float(spectral_distance(reference, generated, smoothing=smoothing)))
+                each[f"prediction_error_{horizon}"].append(
+                    float(prediction_error(_Forecaster(model, weight), reference, horizon))
+                )
+            for name, values_of in each.items():
+                found[name].append(float(np.median(values_of)))
+        return {name: np.array(values) for name, values in found.items()}
+
+    def save(self, folder: str | PathLike[str]) -> Path:
+        """Write weights, arguments, scale and provenance to one folder; whole or not at all. `fs.load` reads it."""
+        from funcspace.dynamics.reconstruction.reconstruction_files import save_reconstruction
+
+        return save_reconstruction(self, Path(folder))
+
+    @property
+    def parameters(self) -> int:
+        """Number of trainable numbers of one model."""
+        return sum(p.numel() for p in self.model.parameters()) // (self.replicas or 1)
+
+    def _broadcast(self, vector: Tensor) -> Tensor:
+        return vector[:, None, :] if vector.ndim == 2 else vector
+
+    def _states(self, function: Any) -> Tensor:
+        if not isinstance(function, Function) or not isinstance(function.space.domain, Times):
+            raise InputError(f"expected a trajectory, a Function over Times; got {type(function).__name__}")
+        times = function.space.domain
+        if function.space.components != self.components and len(function.space.components) != len(self.components):
+            raise InputError(
+                f"this model was trained on the components {self.components}; got {function.space.components}"
+            )
+        if times.count > 1 and (times.step is None or not np.isclose(times.step, self.step, rtol=1e-6)):
+            raise InputError(f"this model makes steps of {self.step:g}; the trajectory has steps of {times.step}")
+        states = function.coefficients.detach().to("cpu", torch.float64)
+        states = states.reshape(*function.batch_shape, times.count, len(self.components))
+        if not bool(states.isfinite().all()):
+            raise InputError("the trajectory holds NaN or infinity")
+        return states
+
+    def _driving(self, inputs: Function, steps: int, batch: int) -> Tensor:
+        values = inputs.coefficients.detach().to("cpu", torch.float64)
+        values = values.reshape(*inputs.batch_shape, -1, len(inputs.space.components))
+        if values.shape[-2] != steps or values.shape[-1] != self.model.inputs:
+            raise InputError(
+                f"inputs must hold {self.model.inputs} components at {steps} instants; got {values.shape[-1]} at "
+                f"{values.shape[-2]}"
+            )
+        return values.expand(batch, steps, -1) if values.ndim == 2 else values.reshape(batch, steps, -1)
+
+    def __repr__(self) -> str:
+        several = "" if self.replicas is None else f"{self.replicas} replicas of "
+        return (
+            f"Reconstruction({several}{type(self.model).__name__}: {', '.join(self.components)}, latent "
+            f"{self.model.latent}, {self.parameters:,} parameters, step {self.step:g})"
+        )
+
+
+@dataclass(frozen=True)
+class _Forecaster:
+    """A model of standardised components as what `prediction_error` asks for."""
+
+    model: Any
+    like: Tensor
+
+    def forecast(self, context: Any, horizon: int) -> Any:
+        """Free runs from the last states of contexts (batch, time, components)."""
+        start = torch.as_tensor(context)[:, -1].to(self.like)
+        return self.model.generate(start, horizon).double()

@@ -1,0 +1,136 @@
+"""Learning from random windows of trajectories: the loss, its clipping, and what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from funcspace.dynamics.reconstruction.forcing_gain import Gain
+from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
+from funcspace.dynamics.reconstruction.windows import Recording, Windows
+
+if TYPE_CHECKING:
+    from funcspace.dynamics.reconstruction.reconstruction import Reconstruction
+
+__all__ = ["ReconstructionTask", "WindowLoss"]
+
+
+@dataclass(frozen=True)
+class WindowLoss:
+    """What is added to the squared error of a window, and how windows are disturbed.
+
+    Attributes
+    ----------
+    noise, noisy_targets : standard deviation of the noise on windows, and whether targets carry it too.
+    latent_weight, observation_weight : weights of the models' penalties.
+    attractor_weight, attractor_share : weight and share of units of the manifold-attractor regularisation.
+    """
+
+    noise: float
+    noisy_targets: bool
+    latent_weight: float
+    observation_weight: float
+    attractor_weight: float
+    attractor_share: float
+
+
+class ReconstructionTask:
+    """One training problem of a recurrent map; see `Task` of `funcspace.training`.
+
+    Parameters
+    ----------
+    model, recordings, windows, gain, terms : what is trained, on what, and how.
+    samples : windows that count as an epoch.
+    anneal : steps over which a gain that changes reaches its last value.
+    validation : recordings to score free runs against.
+    description : what tells this run from another.
+    """
+
+    def __init__(
+        self,
+        model: PiecewiseLinearRNN,
+        recordings: list[Recording],
+        windows: Windows,
+        gain: Gain,
+        terms: WindowLoss,
+        *,
+        samples: int,
+        anneal: int,
+        validation: list[Recording] | None,
+        description: Mapping[str, Any],
+    ) -> None:
+        self.model, self.recordings, self.windows, self.gain, self.terms = model, recordings, windows, gain, terms
+        self.samples, self.description, self.validation = samples, description, validation
+        self._anneal, self._seen = anneal, 0
+
+    def loss(self, model: Callable[..., Tensor], rows: np.ndarray) -> Float[Tensor, ""]:
+        """The sum over replicas of the mean squared error of predictions along random windows, plus penalties."""
+        terms, replicas = self.terms, self.model.replicas
+        window, inputs = self.windows.draw(len(rows), replicas)
+        target = window[..., 1:, :]
+        if terms.noise:
+            window = window + terms.noise * torch.randn_like(window)
+            if terms.noisy_targets:
+                target = window[..., 1:, :]
+        gain = self.gain.at(self.model, window, min(1.0, self._seen / self._anneal))
+        self._seen += 1
+        predicted = model(window, gain, inputs)
+        error = predicted - target
+        known = target.isfinite()
+        squares = torch.where(known, error, torch.zeros(())).square().flatten(-3).sum(dim=-1)
+        each = squares / known.flatten(-3).sum(dim=-1).clamp_min(1)
+        if terms.latent_weight:
+            each = each + terms.latent_weight * self.model.latent_penalty()
+        if terms.observation_weight:
+            each = each + terms.observation_weight * self.model.observation.penalty()
+        if terms.attractor_weight:
+            each = each + terms.attractor_weight * self.model.attractor_penalty(terms.attractor_share)
+        if replicas is None:
+            return each
+        good = each.isfinite()
+        # A replica that has run away sits this step out; the others do not notice.
+        return torch.where(good, each, torch.zeros_like(each)).sum() if bool(good.any()) else each.sum()
+
+    def clip_gradients(self, model: nn.Module, largest: float | None) -> None:
+        """Bound the norm of each replica's gradient; a gradient that is not finite is dropped."""
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        if self.model.replicas is None:
+            if largest is not None:
+                nn.utils.clip_grad_norm_(model.parameters(), largest)
+            return
+        sizes = torch.stack([g.flatten(1).square().sum(dim=1) for g in gradients]).sum(dim=0)
+        factor = torch.ones_like(sizes) if largest is None else (largest / sizes.sqrt().clamp_min(1e-30)).clamp_max(1.0)
+        good = sizes.isfinite()
+        for g in gradients:
+            shape = (-1, *([1] * (g.ndim - 1)))
+            g.mul_(factor.nan_to_num(nan=0.0).reshape(shape))
+            if not bool(good.all()):
+                g[~good] = 0.0
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Scores of a free run beside each validation trajectory; the median over replicas."""
+        if not self.validation:
+            return {}
+        scores = self.surrogate(model).scores(self.validation)
+        return {name: float(np.median(values)) for name, values in scores.items()}
+
+    def surrogate(self, model: nn.Module) -> Reconstruction:
+        """The model with the scale of its data."""
+        from funcspace.dynamics.reconstruction.reconstruction import Reconstruction
+
+        return Reconstruction.of(self.model, self.recordings)
+
+    def state(self) -> dict[str, Tensor]:
+        """Steps taken, and the state of the gain."""
+        return {"seen": torch.tensor(self._seen)} | {f"gain/{k}": v for k, v in self.gain.state().items()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a state."""
+        self._seen = int(state["seen"])
+        self.gain.restore({k.removeprefix("gain/"): v for k, v in state.items() if k.startswith("gain/")})

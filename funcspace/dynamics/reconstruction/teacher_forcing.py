@@ -1,0 +1,235 @@
+"""Ways of training recurrent maps on trajectories: how, and how often, the data pull on the states."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+
+from funcspace.dynamics.reconstruction.forcing_gain import AdaptiveGain, ConstantGain, Gain, PeriodicGain
+from funcspace.dynamics.reconstruction.forcing_interval import forcing_interval
+from funcspace.dynamics.reconstruction.forcing_strength import ESTIMATORS, Estimator
+from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
+from funcspace.dynamics.reconstruction.reconstruction_task import ReconstructionTask, WindowLoss
+from funcspace.dynamics.reconstruction.windows import Recording, Windows, as_recording
+from funcspace.errors import InputError
+from funcspace.training import ExponentialDecay, Recipe
+
+__all__ = ["GeneralizedTeacherForcing", "PerReplica", "SparseTeacherForcing"]
+
+BATCHES = 50
+BATCH_SIZE = 16
+
+
+@dataclass(frozen=True)
+class PerReplica:
+    """Data for a model with replicas: one Function (or sequence of Functions) for each of them."""
+
+    data: Sequence[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _WindowTraining:
+    """Training on random windows of trajectories, each a batch of forced scans."""
+
+    sequence: int = 200
+    noise: float = 0.0
+    noisy_targets: bool = True
+    latent_weight: float = 0.0
+    observation_weight: float = 0.0
+    attractor_weight: float = 0.0
+    attractor_share: float = 0.5
+    inputs: Any = None
+    missing: bool = False
+
+    def __post_init__(self) -> None:
+        if self.sequence < 1:
+            raise InputError(f"sequence must be at least 1, got {self.sequence}")
+        weights = ("noise", "latent_weight", "observation_weight", "attractor_weight")
+        for name in weights:
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name} must not be negative, got {getattr(self, name)}")
+        if not 0.0 < self.attractor_share <= 1.0:
+            raise InputError(f"attractor_share must lie in (0, 1], got {self.attractor_share}")
+
+    @abstractmethod
+    def _gain(self, model: PiecewiseLinearRNN, recordings: list[Recording]) -> tuple[Gain, int]:
+        """The gain of a run, and the steps over which it changes."""
+
+    def begin(
+        self, model: Any, data: Any, validation: Any, *, device: torch.device, dtype: torch.dtype
+    ) -> ReconstructionTask:
+        """Set up the training of a recurrent map on trajectories."""
+        if not isinstance(model, PiecewiseLinearRNN):
+            raise InputError(
+                f"{type(self).__name__} trains recurrent maps such as ALRNN and ClippedShallowPLRNN; got "
+                f"{type(model).__name__}"
+            )
+        recordings = self._recordings(data, model, "data")
+        for recording in recordings:
+            if len(recording.components) != model.observed:
+                raise InputError(
+                    f"the model observes {model.observed} components; the data have {len(recording.components)}, "
+                    f"{recording.components}"
+                )
+        given = 0 if recordings[0].inputs is None else recordings[0].inputs[0].shape[1]
+        if given != model.inputs:
+            raise InputError(f"the model takes {model.inputs} external inputs; the algorithm gives {given}")
+        mean, scale = (torch.stack([getattr(r, part) for r in recordings]) for part in ("mean", "scale"))
+        model.mean.copy_(mean if model.replicas is not None else mean[0])
+        model.scale.copy_(scale if model.replicas is not None else scale[0])
+        windows = Windows(recordings, self.sequence + 1, device=device, dtype=dtype)
+        gain, anneal = self._gain(model, recordings)
+        terms = WindowLoss(
+            self.noise, self.noisy_targets, self.latent_weight, self.observation_weight, self.attractor_weight,
+            self.attractor_share,
+        )  # fmt: skip
+        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "inputs"}
+        description = {
+            "algorithm": type(self).__name__,
+            **{name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()},
+            "trajectories": [[len(v) for v in r.values] for r in recordings],
+            "step": recordings[0].step,
+            "means": [[round(float(m), 12) for m in r.mean] for r in recordings],
+        }
+        held_out = None if validation is None else self._recordings(validation, model, "validation")
+        return ReconstructionTask(
+            model, recordings, windows, gain, terms, samples=BATCHES * BATCH_SIZE, anneal=anneal, validation=held_out,
+            description=description,
+        )  # fmt: skip
+
+    def _recordings(self, data: Any, model: PiecewiseLinearRNN, name: str) -> list[Recording]:
+        inputs = self.inputs if name == "data" else None
+        if isinstance(data, PerReplica):
+            if model.replicas != len(data.data):
+                raise InputError(
+                    f"PerReplica holds {len(data.data)} recordings; the model has replicas={model.replicas}"
+                )
+            return [as_recording(each, missing=self.missing, name=name) for each in data.data]
+        return [as_recording(data, inputs, missing=self.missing, name=name)]
+
+
+@dataclass(frozen=True)
+class SparseTeacherForcing(_WindowTraining):
+    r"""Sparse (identity) teacher forcing: at every tau-th step the data take the place of the state.
+
+    x_t = d_t where tau divides t, else z_t;  loss = mean |o(z_t) - d_t|^2 over t = 1 .. T, before the state is replaced
+
+    Where the first N of M units are read out, only these are replaced. Mikhaeil, Monfared, Durstewitz: On the
+    difficulty of learning chaotic dynamics with RNNs, NeurIPS 2022; Brenner et al., ICML 2022.
+
+    Parameters
+    ----------
+    interval : tau; None estimates it from the data: the shortest of the first minimum of the autocorrelation, its
+        fall below 1/e and the first minimum of the mutual information, the median over components.
+    sequence : T, steps per window.
+    noise : standard deviation of the noise added to each window, in units of each component's own.
+    noisy_targets : whether the noise is on what the loss compares with too.
+    latent_weight, observation_weight : weights of the models' penalties.
+    attractor_weight, attractor_share : weight and share of units of the manifold-attractor regularisation, which
+        pulls the map of the last units to the identity.
+    inputs : external inputs at the instants of the data, a Function over the same Times.
+    missing : whether NaN in the data stands for a missing value; it forces nothing and counts in no loss.
+
+    An epoch is 50 steps; each draws its windows at random. By default `fit` trains for 400 epochs of batches of 16
+    windows with RAdam, its rate falling from 5e-3 to 1e-5 exponentially.
+    """
+
+    interval: int | None = None
+    noise: float = 0.05
+
+    recipe = Recipe(
+        epochs=400,
+        batch_size=BATCH_SIZE,
+        learning_rate=5e-3,
+        weight_decay=0.0,
+        schedule=ExponentialDecay(2e-3),
+        optimizer=torch.optim.RAdam,
+        clip=10.0,
+        monitor="state_space_divergence",
+        validate_every=10,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.interval is not None and self.interval < 1:
+            raise InputError(f"interval must be at least 1, got {self.interval}")
+
+    def _gain(self, model: PiecewiseLinearRNN, recordings: list[Recording]) -> tuple[Gain, int]:
+        interval = self.interval
+        if interval is None:
+            interval = min(forcing_interval(recording) for recording in recordings)
+        return PeriodicGain(interval, model.replicas), 1
+
+
+@dataclass(frozen=True)
+class GeneralizedTeacherForcing(_WindowTraining):
+    r"""Generalised teacher forcing: at every step the states are pulled towards the data.
+
+    x_t = (1 - alpha) z_t + alpha d_t;  loss = mean |o(z_t) - d_t|^2 over t = 1 .. T, before the pull
+
+    which shrinks each Jacobian by 1 - alpha: gradients stay bounded where alpha > 1 - 1 / sigma, sigma the largest
+    singular value of the Jacobians. alpha = 0 is plain backpropagation through time. Hess, Monfared, Brenner,
+    Durstewitz: Generalized teacher forcing for learning chaotic dynamics, ICML 2023.
+
+    Parameters
+    ----------
+    alpha : a number, one for each replica, or "adaptive": starts at 1 and follows the estimate of `forcing_strength`,
+        up at once and down slowly (Algorithm 1 of the paper).
+    final : where a constant alpha goes geometrically over the first `anneal` steps; None keeps it.
+    anneal : steps.
+    estimator : of the adaptive alpha.
+    every, keep : steps between estimates, and the share of the old alpha that is kept on the way down.
+    sequence, noise, noisy_targets, latent_weight, observation_weight : as for `SparseTeacherForcing`; no noise by
+        default.
+    attractor_weight, attractor_share, inputs, missing : as for `SparseTeacherForcing`.
+
+    An epoch is 50 steps; each draws its windows at random. By default `fit` trains for 1000 epochs of batches of 16
+    windows with RAdam, its rate falling from 1e-3 to 1e-6 exponentially; the published tables take 5000.
+    """
+
+    alpha: float | tuple[float, ...] | str = 0.1
+    final: float | None = None
+    anneal: int = 20_000
+    estimator: Estimator = "product_bound"
+    every: int = 5
+    keep: float = 0.999
+
+    recipe = Recipe(
+        epochs=1000,
+        batch_size=BATCH_SIZE,
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        schedule=ExponentialDecay(1e-3),
+        optimizer=torch.optim.RAdam,
+        clip=10.0,
+        monitor="state_space_divergence",
+        validate_every=10,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.alpha, str):
+            if self.alpha != "adaptive":
+                raise InputError(f'alpha must be a number, one for each replica, or "adaptive"; got {self.alpha!r}')
+        else:
+            values = self.alpha if isinstance(self.alpha, tuple) else (self.alpha,)
+            if not all(0.0 <= a <= 1.0 for a in values):
+                raise InputError(f"alpha must lie between 0 and 1, got {self.alpha}")
+        if self.final is not None and not (0.0 < self.final <= 1.0 and self.alpha != "adaptive"):
+            raise InputError(f"final must lie in (0, 1] and goes with a constant alpha only; got {self.final}")
+        if self.estimator not in ESTIMATORS:
+            raise InputError(f"estimator must be one of {', '.join(ESTIMATORS)}; got {self.estimator!r}")
+        if self.every < 1 or self.anneal < 1 or not 0.0 <= self.keep < 1.0:
+            raise InputError(
+                f"every and anneal must be at least 1 and keep in [0, 1); got {self.every}, {self.anneal}, {self.keep}"
+            )
+
+    def _gain(self, model: PiecewiseLinearRNN, recordings: list[Recording]) -> tuple[Gain, int]:
+        if self.alpha == "adaptive":
+            return AdaptiveGain(self.estimator, self.every, self.keep, model.replicas), self.anneal
+        assert not isinstance(self.alpha, str)
+        return ConstantGain(self.alpha, self.final, model.replicas), self.anneal

@@ -1,0 +1,172 @@
+"""Trajectories to learn from, standardised, and random windows of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from funcspace.errors import InputError
+from funcspace.functions import Function
+from funcspace.geometry import Times
+
+__all__ = ["Recording", "Windows", "as_recording"]
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """One or several trajectories of one system, on equispaced instants; missing values are NaN.
+
+    Attributes
+    ----------
+    values : per trajectory (instants, components), float64.
+    inputs : per trajectory (instants, inputs), or None.
+    step : time between instants.
+    components, name, units, time_unit : of the Function that was given.
+    """
+
+    values: tuple[Tensor, ...]
+    inputs: tuple[Tensor, ...] | None
+    step: float
+    components: tuple[str, ...]
+    name: str
+    units: str
+    time_unit: str
+
+    @property
+    def mean(self) -> Float[Tensor, " component"]:
+        """Mean of each component over all that was observed."""
+        return torch.cat(self.values).nanmean(dim=0)
+
+    @property
+    def scale(self) -> Float[Tensor, " component"]:
+        """Standard deviation of each component."""
+        return (torch.cat(self.values) - self.mean).square().nanmean(dim=0).sqrt()
+
+
+def as_recording(data: Any, inputs: Any = None, *, missing: bool = False, name: str = "data") -> Recording:
+    """Trajectories from a Function over Times (a batch is several trajectories), or a sequence of such Functions.
+
+    Parameters
+    ----------
+    data : Function or sequence of Functions with the same components and step; they may differ in length.
+    inputs : external inputs on the same instants, given in the same way.
+    missing : whether NaN stands for a missing value; an error otherwise.
+
+    Raises
+    ------
+    InputError : no trajectory over Times, unequal steps or components, values that are not finite, a component that
+        is constant.
+    """
+    functions = [data] if isinstance(data, Function) else list(data) if isinstance(data, Sequence) else [data]
+    if not functions:
+        raise InputError(f"{name} holds no trajectory")
+    values: list[Tensor] = []
+    for function in functions:
+        values += _trajectories(function, name)
+    first = functions[0]
+    step, components = first.space.domain.step, first.space.components
+    for number, function in enumerate(functions[1:], start=1):
+        other = function.space.domain.step
+        if function.space.components != components or not np.isclose(other, step, rtol=1e-9):
+            raise InputError(
+                f"all trajectories of {name} must have the same components and step; trajectory {number} has "
+                f"{function.space.components} and {other:g}, the first {components} and {step:g}"
+            )
+    stacked = torch.cat(values)
+    wrong = ~stacked.isfinite() & ~(stacked.isnan() if missing else torch.zeros((), dtype=torch.bool))
+    if bool(wrong.any()):
+        row, component = (int(i) for i in wrong.nonzero()[0])
+        raise InputError(
+            f"{name} must be finite; component {components[component]!r} is {float(stacked[row, component])} at sample "
+            f"{row}" + ("" if missing else "; pass missing=True to the algorithm where NaN stands for a missing value")
+        )
+    driving = None
+    if inputs is not None:
+        driving = tuple(as_recording(inputs, name="inputs").values)
+        lengths = [[len(v) for v in group] for group in (values, driving)]
+        if lengths[0] != lengths[1]:
+            raise InputError(f"inputs must have the lengths of the trajectories, {lengths[0]}; got {lengths[1]}")
+    unit = first.space.domain.unit
+    recording = Recording(tuple(values), driving, step, components, first.name, first.units, unit)
+    if name != "inputs":
+        flat = (~(recording.scale > 1e-12 * recording.mean.abs())).nonzero()
+        if len(flat):
+            raise InputError(
+                f"component {components[int(flat[0])]!r} of {name} is constant: there is nothing to learn in it; leave "
+                "it out"
+            )
+    return recording
+
+
+def _trajectories(function: Any, name: str) -> list[Tensor]:
+    if not isinstance(function, Function) or not isinstance(function.space.domain, Times):
+        raise InputError(
+            f"{name} must be a trajectory, a Function over Times, or a sequence of them; got {function!r}"
+            if isinstance(function, Function)
+            else f"{name} must be a trajectory, a Function over "
+            f"Times, or a sequence of them; got {type(function).__name__}"
+        )
+    if function.space.domain.count > 1 and function.space.domain.step is None:
+        raise InputError(f"{name} must be sampled at equal steps; interpolate it onto Times(start, step, count) first")
+    values = function.coefficients.detach().to("cpu", torch.float64)
+    return list(values.reshape(-1, function.space.domain.count, len(function.space.components)))
+
+
+class Windows:
+    """Random windows of standardised trajectories, of one recording or of one per replica.
+
+    Parameters
+    ----------
+    recordings : one recording for all replicas, or one for each.
+    length : instants per window.
+    device, dtype : where the windows are wanted.
+
+    Raises
+    ------
+    InputError : a recording without a trajectory as long as a window.
+    """
+
+    def __init__(self, recordings: Sequence[Recording], length: int, *, device: Any, dtype: torch.dtype) -> None:
+        self.length, self.recordings = length, tuple(recordings)
+        rows, starts, offset = [], [], 0
+        for number, recording in enumerate(recordings):
+            admissible = []
+            for values in recording.values:
+                rows.append((values - recording.mean) / recording.scale)
+                admissible.append(torch.arange(offset, offset + max(0, len(values) - length + 1)))
+                offset += len(values)
+            starts.append(torch.cat(admissible))
+            if not len(starts[-1]):
+                longest = max(len(v) for v in recording.values)
+                which = f"recording {number}" if len(recordings) > 1 else "the data"
+                raise InputError(
+                    f"no trajectory of {which} is as long as a window of {length} instants; the longest has {longest}. "
+                    "Give longer ones, or the algorithm a smaller sequence"
+                )
+        self._values = torch.cat(rows).mT.contiguous().to(device, dtype)
+        self._starts = [s.to(device) for s in starts]
+        self._inputs = None
+        if recordings[0].inputs is not None:
+            driving = [torch.cat(r.inputs) for r in recordings if r.inputs is not None]
+            self._inputs = torch.cat(driving).mT.contiguous().to(device, dtype)
+        self._steps = torch.arange(length, device=device)
+
+    def draw(self, columns: int, replicas: int | None) -> tuple[Tensor, Tensor | None]:
+        """Windows (*replicas, component, instant, column) and the inputs on their steps, from torch's generator."""
+        count = 1 if replicas is None else replicas
+        chosen = []
+        for i in range(count):
+            starts = self._starts[i if len(self._starts) > 1 else 0]
+            chosen.append(starts[torch.randint(len(starts), (columns,), device=starts.device)])
+        index = torch.stack(chosen)[:, None, :] + self._steps[:, None]
+        windows = self._values[:, index].movedim(1, 0)
+        inputs = None if self._inputs is None else self._inputs[:, index[:, 1:]].movedim(1, 0)
+        if replicas is None:
+            return windows[0], None if inputs is None else inputs[0]
+        return windows, inputs
