@@ -248,7 +248,8 @@ def test_histories_pass_through_their_instants():
     assert torch.equal(history.values[0], problem._start(SOD).values)
     straight = problem.solve(SOD, 0.2)
     assert float((history.values[-1] - straight.values).abs().mean()) < 2e-4
-    assert torch.equal(problem.solve(SOD, [0.0, 0.05, 0.1, 0.15, 0.2]).values, history.values)
+    listed = problem.solve(SOD, [0.0, 0.05, 0.1, 0.15, 0.2])
+    assert float((listed.values - history.values).abs().max()) < 1e-12
     batch = problem.solve(problem.state(np.ones((3, 64)), 0.1, np.ones((3, 64))), fs.Times(0.1, 0.1, 2))
     assert batch.batch_shape == (3,) and batch.values.shape == (3, 2, 64, 3)
 
