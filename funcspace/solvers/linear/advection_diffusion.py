@@ -162,7 +162,7 @@ class AdvectionDiffusion:
         batch = values.shape[: -1 if times is None else -2]
         return Function(space, torch.from_numpy(values.reshape(*batch, *space.coefficient_shape)), name="u")
 
-    def _states(self, data: dict[str, Any], shared: SharedFactors) -> FloatArray:
+    def _states(self, data: dict[str, Any], shared: SharedFactors, out: FloatArray) -> None:
         parts, pattern, assembly = self.parts, self.parts.pattern, self.assembly
         upwind, mass, operator = shared.get("matrices", lambda: self._matrices(data))
         load = load_in_time(
@@ -178,18 +178,17 @@ class AdvectionDiffusion:
             system = ThetaSystem(pattern, mass, operator, load, given, factorise)
             start = nodal_values(assembly, data["initial"], "initial")
             schedule = (self.times.start, self._stretches)
-            return integrate(system, start, schedule, theta=self.theta, damped=self.damped, shared=shared)
+            integrate(system, start, schedule, theta=self.theta, damped=self.damped, shared=shared, out=out)
+            return
         loads, edges = load(0.0), given(0.0)
-        samples = max(len(loads), len(edges))
+        samples = len(out)
         solve = shared.get("solve", lambda: factorise(pattern.inner(operator)))
         right = np.array(np.broadcast_to(loads[:, pattern.free], (samples, len(pattern.free))).T, order="C")
         edges = np.array(np.broadcast_to(edges, (samples, len(pattern.fixed))), order="C")
         if edges.any():
             right -= pattern.coupling(operator) @ np.ascontiguousarray(edges.T)
-        found = np.empty((samples, assembly.size))
-        found[:, pattern.free] = (solve(right) if len(right) else right).T
-        found[:, pattern.fixed] = edges
-        return found
+        out[:, pattern.free] = (solve(right) if len(right) else right).T
+        out[:, pattern.fixed] = edges
 
     def _matrices(self, data: dict[str, Any]) -> tuple[StreamlineUpwind, FloatArray, FloatArray]:
         """The method, and the entries of the mass matrix and the operator, for data without a batch."""

@@ -41,7 +41,7 @@ class SharedFactors:
 def solve_batch(
     data: Data,
     in_matrix: Iterable[str],
-    work: Callable[[Data, SharedFactors], NDArray[Any]],
+    work: Callable[[Data, SharedFactors, NDArray[Any]], None],
     *,
     shape: tuple[int, ...],
     workers: int | None,
@@ -56,17 +56,18 @@ def solve_batch(
     ----------
     data : the problem's data by name; dicts and tuples of data are looked into.
     in_matrix : names of the data that enter the matrix.
-    work : solves (samples or 1, *shape) for data whose Functions have one batch axis or none, with the factorisations
-        that all calls with this matrix share.
+    work : solves for data whose Functions have one batch axis or none, with the factorisations that all calls with this
+        matrix share, and writes to an array (samples, *shape).
     shape : that of one solution.
     """
     batch = batch_shape(dict(_functions(data)))
-    if not batch:
-        return work(data, SharedFactors())[0]
     samples = math.prod(batch)
+    found = np.empty((samples, *shape), dtype)
+    if not batch:
+        work(data, SharedFactors(), found)
+        return found[0]
     flat = _mapped(data, lambda f: _flattened(f) if f.batch_shape else f)
     varies = batch_shape(dict(_functions({name: data[name] for name in in_matrix})))
-    found = np.empty((samples, *shape), dtype)
     cores = available_cores() if workers is None else max(1, int(workers))
     width = 1 if varies else min(TOGETHER, -(-samples // cores))
     groups = [(start, min(start + width, samples)) for start in range(0, samples, width)]
@@ -74,7 +75,7 @@ def solve_batch(
 
     def solve(begin: int, end: int) -> None:
         for start, stop in groups[begin:end]:
-            found[start:stop] = work(_rows(flat, start, stop), SharedFactors() if varies else shared)
+            work(_rows(flat, start, stop), SharedFactors() if varies else shared, found[start:stop])
 
     over_threads(solve, len(groups), workers)
     return found.reshape(*batch, *shape)

@@ -160,10 +160,11 @@ class Heat:
         batch = values.shape[:-2]
         return Function(space, torch.from_numpy(values.reshape(*batch, *space.coefficient_shape)), name="u")
 
-    def _states(self, data: dict[str, Any], shared: SharedFactors) -> FloatArray:
+    def _states(self, data: dict[str, Any], shared: SharedFactors, out: FloatArray) -> None:
         parts = self.parts
         mass, operator = shared.get("matrices", lambda: self._matrices(data))
-        method = choose_method(self.method, len(parts.free), self.space.domain.dim)
+        # A factorisation serves all steps, which pays for it up to larger systems than one solve would.
+        method = choose_method(self.method, len(parts.free) // 4, self.space.domain.dim)
         system = ThetaSystem(
             parts.pattern,
             mass,
@@ -177,7 +178,7 @@ class Heat:
         )  # fmt: skip
         start = nodal_values(self.assembly, data["initial"], "initial")
         schedule = (self.times.start, self._stretches)
-        return integrate(system, start, schedule, theta=self.theta, damped=self.damped, shared=shared)
+        integrate(system, start, schedule, theta=self.theta, damped=self.damped, shared=shared, out=out)
 
     def _matrices(self, data: dict[str, Any]) -> tuple[FloatArray, FloatArray]:
         """Entries of the mass and the stiffness matrix for data without a batch."""

@@ -143,7 +143,7 @@ class Helmholtz:
             self.space, torch.from_numpy(values.reshape(*values.shape[:-1], *self.space.coefficient_shape)), name="u"
         )
 
-    def _rows(self, data: dict[str, Any], shared: SharedFactors) -> NDArray[Any]:
+    def _rows(self, data: dict[str, Any], shared: SharedFactors, out: NDArray[Any]) -> None:
         parts, pattern, size = self.parts, self.parts.pattern, self.assembly.size
         cells = self.assembly.cells
         dtype = torch.complex128 if self.is_complex else torch.float64
@@ -155,16 +155,13 @@ class Helmholtz:
         for kind in ("neumann", "impedance"):
             load = load + parts.load(data[kind], kind, dtype)
         given = parts.given(data["dirichlet"], dtype)
-        samples = max(len(load), len(given))
-        out = np.empty((samples, size), np.complex128 if self.is_complex else np.float64)
-        for sample in range(samples):
+        for sample in range(len(out)):
             right = load[sample if len(load) > 1 else 0][pattern.free].astype(out.dtype)
             edge = given[sample if len(given) > 1 else 0]
             if edge.any():
                 right = right - coupling @ edge
             out[sample, pattern.free] = solve(right) if len(right) else right
             out[sample, pattern.fixed] = edge
-        return out
 
     def _system(self, data: dict[str, Any]) -> tuple[Any, Any]:
         """A function that solves among the free dofs, and the block from the fixed ones."""

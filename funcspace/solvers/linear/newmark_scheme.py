@@ -56,10 +56,9 @@ def newmark(
     schedule: tuple[float, list[Interval]],
     beta: float,
     shared: SharedFactors,
-    *,
-    velocities: bool = True,
-) -> FloatArray:
-    """Displacements (size), velocities (size, where they are wanted) and energy (1): (samples, instants, sizes).
+    out: FloatArray,
+) -> None:
+    """Write displacements, and where there is room velocities and energy: (samples, instants, size or 2 size + 1).
 
     A velocity is the mean of the two half-steps around its instant. An energy is that of the half-step before its
     instant, at the first instant that of the one after it.
@@ -71,25 +70,22 @@ def newmark(
     """
     t, stretches = schedule
     pattern = system.pattern
-    given = system.given(t)
-    samples = max(len(start[0]), len(start[1]), len(given), len(system.load(t)))
-    fixed = _columns(given, samples)
+    samples, size = len(out), pattern.size
+    fixed = _columns(system.given(t), samples)
     u, v = (_columns(values, samples) for values in start)
     u[pattern.fixed] = fixed
-    size = pattern.size
-    out = np.zeros((samples, 1 + len(stretches), (2 if velocities else 1) * size + 1))
-    record = _Record(out[..., :size], out[..., size:-1] if velocities else None, out[..., -1])
+    record = _Record(out[..., :size])
+    if out.shape[2] > size:
+        record = _Record(out[..., :size], out[..., size:-1], out[..., -1])
+        record.energies[:, 0] = 0.0  # type: ignore[index]
     record.put(0, u, v)
     row = 0
     for dt, group in groupby(stretches, key=lambda stretch: stretch.step):
         ends = np.cumsum([stretch.count for stretch in group]).tolist()
         rows = {step: row + 1 + number for number, step in enumerate(ends)}
-        u, v = _EqualSteps(system, beta, dt, shared).run(u, v, t, rows, record)
+        u, v = _EqualSteps(system, beta, dt, shared).run((u, v), t, rows, record, first=row == 0)
         row += len(ends)
         t += ends[-1] * dt
-    if row:
-        record.energies[:, 0] = record.first_energy
-    return out
 
 
 @dataclass
@@ -97,9 +93,8 @@ class _Record:
     """What is kept at the instants of the output."""
 
     displacements: FloatArray
-    velocities: FloatArray | None
-    energies: FloatArray
-    first_energy: Any = None
+    velocities: FloatArray | None = None
+    energies: FloatArray | None = None
 
     def put(self, row: int, u: FloatArray, v: FloatArray) -> None:
         self.displacements[:, row] = u.T
@@ -120,9 +115,10 @@ class _EqualSteps:
         self._solvers: dict[float, Any] = {}
 
     def run(
-        self, u: FloatArray, v: FloatArray, t: float, rows: dict[int, int], record: _Record
+        self, state: tuple[FloatArray, FloatArray], t: float, rows: dict[int, int], record: _Record, *, first: bool
     ) -> tuple[FloatArray, FloatArray]:
         """The state after the last step of `rows`, which tells where the states of some steps are kept."""
+        u, v = state
         system, dt, fixed = self.system, self.dt, self.system.pattern.fixed
         total = max(rows)
         before, w = u, v
@@ -144,14 +140,15 @@ class _EqualSteps:
                         state=record.displacements[:, rows[step] - 1],
                     )
                 record.put(rows[step], u, v)
-                record.energies[:, rows[step]] = self._energy(before, u)
+                if record.energies is not None:
+                    record.energies[:, rows[step]] = self._energy(before, u)
             if given is None:
                 break
             w = v + 0.5 * delta
             before, u = u, u + dt * w
             u[fixed] = given
-            if record.first_energy is None:
-                record.first_energy = self._energy(before, u)
+            if first and step == 0 and record.energies is not None:
+                record.energies[:, 0] = self._energy(before, u)
         return u, v
 
     def _change(self, t: float, u: FloatArray, w: FloatArray, jump: FloatArray, symmetric: bool) -> FloatArray:

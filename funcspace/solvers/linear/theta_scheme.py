@@ -68,8 +68,9 @@ def integrate(
     theta: float,
     damped: int,
     shared: SharedFactors,
-) -> FloatArray:
-    """States (samples, instants, size) from the initial ones (samples or 1, size).
+    out: FloatArray,
+) -> None:
+    """Write the states (samples, instants, size) that follow from initial ones (samples or 1, size).
 
     The first `damped` steps are each two half-steps of backward Euler, which have the same matrix as a Crank-Nicolson
     step and damp the high frequencies of rough initial data that Crank-Nicolson would carry along for ever (Rannacher,
@@ -84,8 +85,7 @@ def integrate(
     free, fixed = pattern.free, pattern.fixed
     t, stretches = schedule
     load, given = system.load(t), system.given(t)
-    samples = max(len(start), len(load), len(given))
-    out = np.empty((samples, 1 + len(stretches), start.shape[1]))
+    samples = len(out)
     u = np.array(np.broadcast_to(start[:, free], (samples, len(free))).T, order="C")
     edge = _columns(given, samples)
     out[:, 0, free], out[:, 0, fixed] = u.T, edge.T
@@ -128,7 +128,6 @@ def integrate(
                 state=out[:, number],
             )
         out[:, number + 1, free], out[:, number + 1, fixed] = u.T, edge.T
-    return out
 
 
 def _columns(values: FloatArray, samples: int) -> FloatArray:

@@ -181,32 +181,35 @@ class Wave:
 
     def solve(self) -> Function:
         """The displacement over times * domain, with the batch shape of the data."""
-        space, found = self._found(velocities=False)
-        return _displacement(space, found)
+        space, found = self._found(self.assembly.size)
+        return Function(space, torch.from_numpy(found.reshape(*found.shape[:-2], *space.coefficient_shape)), name="u")
 
     def states(self) -> WaveStates:
         """Displacement, velocity and energy, with the batch shape of the data."""
-        space, found = self._found(velocities=True)
         size = self.assembly.size
-        v = found[..., size:-1].reshape(*found.shape[:-2], *space.coefficient_shape)
-        velocity = Function(space, torch.from_numpy(v), name="velocity")
-        return WaveStates(_displacement(space, found), velocity, torch.from_numpy(found[..., -1].copy()))
+        space, found = self._found(2 * size + 1)
+        shape = (*found.shape[:-2], *space.coefficient_shape)
+        u, v = (
+            Function(space, torch.from_numpy(found[..., first : first + size].reshape(shape)), name=name)
+            for first, name in ((0, "u"), (size, "velocity"))
+        )
+        return WaveStates(u, v, torch.from_numpy(found[..., -1].copy()))
 
-    def _found(self, *, velocities: bool) -> tuple[FunctionSpace, FloatArray]:
-        """The space of the solution, and what the scheme returns."""
+    def _found(self, width: int) -> tuple[FunctionSpace, FloatArray]:
+        """The space of the solution, and what the scheme writes to (*batch, times, width)."""
         parts = self.parts  # built before threads ask for it
         assert parts is not None
-        width = (2 if velocities else 1) * self.assembly.size + 1
         found = solve_batch(
-            self._data, ("speed", "coefficient", "damping"), lambda data, shared: self._rows(data, shared, velocities),
-            shape=(self.times.count, width), workers=self.workers,
+            self._data, ("speed", "coefficient", "damping"), self._rows, shape=(self.times.count, width),
+            workers=self.workers,
         )  # fmt: skip
         return FunctionSpace(self.times * self.space.domain, f"linear * {self.space.element}"), found
 
-    def _rows(self, data: dict[str, Any], shared: SharedFactors, velocities: bool) -> FloatArray:
+    def _rows(self, data: dict[str, Any], shared: SharedFactors, out: FloatArray) -> None:
         parts, cells = self.parts, self.assembly.cells
         mass, damping, stiffness, slowness = shared.get("matrices", lambda: self._matrices(data))
-        method = choose_method(self.method, len(parts.free), self.space.domain.dim)
+        # A factorisation serves all steps, which pays for it up to larger systems than one solve would.
+        method = choose_method(self.method, len(parts.free) // 4, self.space.domain.dim)
 
         def over_speed(values: FloatArray, size: int) -> FloatArray:
             return cells.load(values * slowness, size)  # the weak form is divided by c^2
@@ -228,7 +231,7 @@ class Wave:
             nodal_values(self.assembly, data["initial_velocity"], "initial_velocity"),
         )
         schedule = (self.times.start, self._stretches)
-        return newmark(system, start, schedule, self.beta, shared, velocities=velocities)
+        newmark(system, start, schedule, self.beta, shared, out)
 
     def _matrices(self, data: dict[str, Any]) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Entries of mass, damping and stiffness matrix, and 1/c^2 at the points of the cells."""
@@ -269,9 +272,3 @@ class Wave:
 
     def __repr__(self) -> str:
         return f"Wave({self.space.element!r} on {self.space.domain!r}, {self.times!r}, beta={self.beta:g})"
-
-
-def _displacement(space: FunctionSpace, found: FloatArray) -> Function:
-    shape = space.coefficient_shape
-    u = found[..., : space.n_dofs // space.dof_shape[0]].reshape(*found.shape[:-2], *shape)
-    return Function(space, torch.from_numpy(u), name="u")
