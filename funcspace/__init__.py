@@ -19,7 +19,7 @@ from funcspace.functions import Function, FunctionSpace, LazyFunction, LinearMap
 from funcspace.geometry import Grid, Mesh, PointCloud, Times
 
 if TYPE_CHECKING:
-    from funcspace import functions, geometry, operators, solvers, training
+    from funcspace import dynamics, functions, geometry, operators, solvers, training
     from funcspace.training import Supervised, Surrogate, fit, load
 
 __version__ = "0.1.0"
@@ -45,6 +45,7 @@ __all__ = [
     "Supervised",
     "Surrogate",
     "Times",
+    "dynamics",
     "fit",
     "functions",
     "geometry",
@@ -54,7 +55,7 @@ __all__ = [
     "training",
 ]
 
-ROOMS = ("functions", "geometry", "operators", "solvers", "training")
+ROOMS = ("dynamics", "functions", "geometry", "operators", "solvers", "training")
 FROM_TRAINING = ("Supervised", "Surrogate", "fit", "load")
 
 

@@ -10,13 +10,41 @@ from typing import TYPE_CHECKING, Any
 
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.integrators.solve import Guards
+from funcspace.dynamics.reconstruction.models.al_rnn import ALRNN
+from funcspace.dynamics.reconstruction.models.dendritic_plrnn import DendriticPLRNN
+from funcspace.dynamics.reconstruction.models.plrnn import PLRNN
+from funcspace.dynamics.reconstruction.models.shallow_plrnn import ClippedShallowPLRNN, ShallowPLRNN
+from funcspace.dynamics.reconstruction.reconstruction import Reconstruction
+from funcspace.dynamics.reconstruction.teacher_forcing import (
+    GeneralizedTeacherForcing,
+    PerReplica,
+    SparseTeacherForcing,
+)
 from funcspace.dynamics.systems.registry import system, systems
 from funcspace.dynamics.systems.system import System
 
 if TYPE_CHECKING:
     from funcspace.dynamics import integrators, invariants, metrics
 
-__all__ = ["Estimate", "Guards", "System", "integrators", "invariants", "metrics", "system", "systems"]
+__all__ = [
+    "ALRNN",
+    "PLRNN",
+    "ClippedShallowPLRNN",
+    "DendriticPLRNN",
+    "Estimate",
+    "GeneralizedTeacherForcing",
+    "Guards",
+    "PerReplica",
+    "Reconstruction",
+    "ShallowPLRNN",
+    "SparseTeacherForcing",
+    "System",
+    "integrators",
+    "invariants",
+    "metrics",
+    "system",
+    "systems",
+]
 
 ROOMS = ("integrators", "invariants", "metrics")
 
