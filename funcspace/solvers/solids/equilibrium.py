@@ -157,8 +157,11 @@ class Equilibrium:
         states = []
         largest = 1.0 / self.options.steps
         least = largest * 0.5**self.options.max_halvings
-        factor, stride, point = 0.0, largest, self.point(start)
         last = LoadState(0.0, self._function(start))
+        try:
+            factor, stride, point = 0.0, largest, self.point(start)
+        except NoEquilibriumError as failure:
+            raise SolverError(f"the load cannot be raised from the start: {failure}", state=last) from failure
         for target in factors:
             while factor < target:
                 following = target if factor + stride > target - 1e-9 else factor + stride

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from funcspace.errors import InputError
-from funcspace.solvers.solids.strain_energies import StrainEnergy
+from funcspace.solvers.solids.strain_energies import StrainEnergy, determinant
 
 __all__ = ["EnergyFunction", "HyperelasticPlane", "PointwiseLaw"]
 
@@ -20,6 +21,17 @@ EnergyFunction = StrainEnergy | Callable[[Tensor], Tensor]
 HyperelasticPlane = Literal["strain", "incompressible"]
 
 CHUNK_POINTS = 1 << 15
+DETERMINANTS = (torch.linalg.det, torch.det, Tensor.det)
+
+
+class Cofactors(TorchFunctionMode):
+    """Determinants of 3 x 3 matrices by cofactors: torch's own have no second derivative at F = I."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Replace a determinant, pass everything else on."""
+        if func in DETERMINANTS and len(args) == 1 and tuple(args[0].shape[-2:]) == (3, 3):
+            return determinant(args[0])
+        return func(*args, **(kwargs or {}))
 
 
 class PointwiseLaw:
@@ -31,14 +43,15 @@ class PointwiseLaw:
 
     Parameters
     ----------
-    energy : a `StrainEnergy`, or a function of F (3, 3) that returns a number, in float64.
+    energy : a `StrainEnergy`, or a function of F (3, 3) that returns a number, in float64. Calls of torch.linalg.det
+        in it are done by cofactors.
     dim : 2 or 3.
     plane : without meaning in 3 dimensions.
 
     Raises
     ------
     InputError
-        When the energy cannot be evaluated at F = I, or is no finite float64 number there.
+        When the energy cannot be evaluated at F = I, or is no finite float64 number with finite derivatives there.
     """
 
     def __init__(self, energy: EnergyFunction, dim: int, plane: HyperelasticPlane) -> None:
@@ -73,6 +86,12 @@ class PointwiseLaw:
             raise InputError(f"the strain energy of F (3, 3) must be one float64 number; got {shown}")
         if not bool(torch.isfinite(found)):
             raise InputError(f"the strain energy is {float(found)} at F = I")
+        *_, moduli = self.tangents(np.zeros((1, self.dim, self.dim)), [np.full(1, float(v)) for v in numbers])
+        if not np.isfinite(moduli).all():
+            raise InputError(
+                "the strain energy has no finite second derivative at F = I; decompositions such as torch.linalg.eigh "
+                "and svd have none where eigenvalues are equal: write the energy in the invariants of F^T F"
+            )
 
     def energies(self, gradient: FloatArray, values: list[FloatArray]) -> FloatArray:
         """Densities psi (n,) at displacement gradients (n, d, d), with the parameters (n,) there."""
@@ -124,7 +143,8 @@ class PointwiseLaw:
         return [np.concatenate(columns) for columns in zip(*parts, strict=True)]
 
     def _law(self, deformation: Tensor, *values: Tensor) -> Tensor:
-        return self.energy(deformation, **dict(zip(self.names, values, strict=True)))
+        with Cofactors():
+            return self.energy(deformation, **dict(zip(self.names, values, strict=True)))
 
     def _density(self, h: Tensor, *values: Tensor) -> Tensor:
         if self.dim == 3:

@@ -21,6 +21,19 @@ MOONEY = MooneyRivlin(c10=0.3, c01=0.2, bulk=2.0)
 CLAMPED = {"left": 0.0}
 
 
+def test_torchs_determinant_in_a_law():
+    """Its second derivative is not finite at F = I; the cofactors in its place are exact."""
+
+    def by_torch(f: Tensor) -> Tensor:
+        return 0.5 * (f.square().sum() - 3.0) - torch.linalg.det(f).log() + f.det().log() ** 2
+
+    h = np.concatenate([np.zeros((1, 3, 3)), random_gradients(4, 3)])
+    found = PointwiseLaw(by_torch, 3, "strain").tangents(h, [])
+    expected = PointwiseLaw(NEO, 3, "strain").tangents(h, [np.full(5, 2.0), np.full(5, 1.0)])
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-12)
+
+
 def random_gradients(n: int, dim: int, size: float = 0.2) -> np.ndarray:
     return size * np.random.default_rng(0).standard_normal((n, dim, dim))
 
@@ -327,6 +340,8 @@ class TestBadInput:
             solve(lambda f: 1.0)
         with pytest.raises(InputError, match="at F = I"):
             solve(lambda f: (f - 1.0).sum().log())
+        with pytest.raises(InputError, match="no finite second derivative"):
+            solve(lambda f: (torch.linalg.eigvalsh(f.mT @ f) ** 1.5).sum())
         with pytest.raises(InputError, match="give young and poisson, or"):
             NeoHookean(young=1.0)
         with pytest.raises(InputError, match="poisson must be"):
