@@ -22,9 +22,11 @@ __all__ = ["Breakdown", "March"]
 # The state is checked, and its steps are chosen anew, after at most this many steps.
 LONGEST_RUN = 128
 # A solution that needs steps shorter than this part of an interval counts as lost.
-SHORTEST_STEP = 1e-10
-# How far the rate may grow beyond the one that a run's steps were chosen for, before the run is made again.
+SHORTEST_STEP = 1e-7
+# How far the rate and the error may grow beyond what a run's steps were chosen for, before the run is made again.
 GROWTH = 2.0
+# Largest exponent by which a mode may grow in one step that is chosen here.
+LARGEST_EXPONENT = 10.0
 # A mode may grow by this factor per step beyond its true growth before a given step counts as unstable.
 TOLERATED_GROWTH = 1.05
 # Points of a block: its working set stays in the cache of a core.
@@ -60,9 +62,10 @@ class March:
     """Advances values `(batch, components, *grid)` of an equation in time.
 
     The steps of a sample are those that the user gave, or the interval divided by a power of two such that the rate
-    of the nonlinear part times the step is at most `courant`. Samples with the same number of steps advance together,
+    of the nonlinear part times the step is at most `courant` and the estimated error of a step at most `tolerance`,
+    both before and (within some growth) after a run of steps. Samples with the same number of steps advance together,
     in blocks that fill the caches, spread over threads. Between runs of steps the state is its values on the grid: so
-    the spectra stay those of real functions, and a march that was cut in two goes on as if it had not been.
+    the spectra stay those of real functions, and a march from a stored state is the march that stored it.
     """
 
     def __init__(self, equation: Equation, numerics: Numerics) -> None:
@@ -105,8 +108,8 @@ class March:
             count = min(LONGEST_RUN, steps - done)
             time = start + done * step
             rates = self._rates(values)
-            for place in torch.nonzero(rates > 0).flatten().tolist():
-                self._refuse_unstable(step, float(rates[place]), values[place], int(samples[place]), time)
+            worst = int(rates.argmax())
+            self._refuse_unstable(step, float(rates[worst]), values[worst], int(samples[worst]), time)
             after = self._run(values, step, count)
             bad = _first_bad(after)
             if bad is not None:
@@ -126,7 +129,7 @@ class March:
             shorter /= 1.25
         raise Breakdown(
             f"CFL condition: a step of {step:.4g} is unstable where the explicit terms act at a rate of {rate:.4g} "
-            f"(product {step * rate:.3g}); a step of {shorter:.2g} is stable, and step=None chooses by itself",
+            f"(product {step * rate:.3g}); a step of {0.8 * shorter:.2g} is stable, and step=None chooses by itself",
             sample, values, time,
         )  # fmt: skip
 
@@ -159,9 +162,12 @@ class March:
         step = interval.duration / steps
         after = self._run(values, step, steps)
         finite = torch.isfinite(after.detach()).flatten(1).all(dim=1)
-        # Samples that were lost are measured by their start, so that the rates below are numbers.
+        # Samples that were lost are measured by their start, so that the measures are numbers.
         settled = torch.where(finite.reshape(-1, *[1] * (after.ndim - 1)), after.detach(), values.detach())
-        outgrown = self._effective(self._rates(settled)) * step > GROWTH * self.numerics.courant
+        rates, errors = self._measures(settled, step)
+        outgrown = (self._effective(rates) * step > GROWTH * self.numerics.courant) | (
+            errors > GROWTH**4 * self.numerics.tolerance
+        )
         lost = ~finite | outgrown
         if not bool(lost.any()):
             return after
@@ -179,13 +185,29 @@ class March:
         return self._adaptively(second, self._adaptively(first, values, samples, level - 1), samples, 0)
 
     def _levels(self, interval: _Interval, values: Tensor, samples: Tensor) -> Tensor:
+        """Level of each sample: by the courant number first, then deeper until the error of a step is small enough."""
         effective = self._effective(self._rates(values))
         bad = torch.nonzero(~torch.isfinite(effective)).flatten()
         if bad.numel():
             place = int(bad[0])
             raise Breakdown("the rates of the solution overflow", int(samples[place]), values[place], interval.start)
-        counts = (effective * interval.duration / self.numerics.courant).clamp_min(1.0)
-        return torch.ceil(torch.log2(counts) - 1e-9).to(torch.int64)
+        growth = float(self.equation.linear.real.max()) / LARGEST_EXPONENT
+        counts = ((effective / self.numerics.courant).clamp_min(growth) * interval.duration).clamp_min(1.0)
+        levels = torch.ceil(torch.log2(counts) - 1e-9).to(torch.int64)
+        deepest = math.floor(math.log2(interval.duration / interval.shortest))
+        open_ones = torch.arange(len(values))
+        while open_ones.numel():
+            unsettled = []
+            for level in torch.unique(levels[open_ones]).tolist():
+                group = open_ones[levels[open_ones] == level]
+                _, errors = self._measures(values[group], interval.duration / 2**level)
+                excess = errors / self.numerics.tolerance
+                deeper = torch.ceil(torch.log2(excess.clamp(1e-30, 1e12)) / 4.0 - 1e-9).to(torch.int64)
+                further = (excess > 1) & (level < deepest)
+                levels[group[further]] += deeper[further].clamp_min(1)
+                unsettled.append(group[further])
+            open_ones = torch.cat(unsettled)
+        return levels
 
     def _rates(self, values: Tensor) -> Tensor:
         """The rate of each sample, on the CPU, outside of any graph."""
@@ -195,6 +217,17 @@ class March:
                 spectra = self.equation.modes.project(block)
                 parts.append(self.equation.rates(spectra).to(device="cpu", dtype=torch.float64))
         return torch.cat(parts)[: len(values)]
+
+    def _measures(self, values: Tensor, step: float) -> tuple[Tensor, Tensor]:
+        """The rate of each sample and the error that one step would make, on the CPU, outside of any graph."""
+        rates, errors, equation = [], [], self.equation
+        with torch.no_grad():
+            for block in self._blocks(values.detach(), 1):
+                spectra = equation.modes.project(block)
+                rates.append(equation.rates(spectra).to(device="cpu", dtype=torch.float64))
+                error = self.stepper(step).error(spectra, equation.nonlinear)
+                errors.append(error.to(device="cpu", dtype=torch.float64))
+        return torch.cat(rates)[: len(values)], torch.cat(errors)[: len(values)]
 
     def _effective(self, rates: Tensor) -> Tensor:
         """Rates lowered where linear decay rules: the largest r^2 / (r + decay) over the modes, r the mode's rate."""

@@ -18,10 +18,12 @@ class Numerics:
 
     Attributes
     ----------
-    step : length of a time step; None lets each sample choose its own by `courant`. The interval between two
-        instants is cut into equal steps of at most this length.
-    courant : the product of the step and the rate of the terms that are not treated exactly: velocity times the
-        highest wavenumber for transport, slope of the reaction for reactions, lowered where linear decay is faster.
+    step : length of a time step; None lets each sample choose its own. The interval between two instants is cut into
+        equal steps of at most this length.
+    tolerance : largest estimated error of a step that a sample chooses, relative to the size of the solution. The
+        estimate is pessimistic: it belongs to a scheme of third order.
+    courant : largest product of such a step and the rate of the terms that are not treated exactly: velocity times
+        the highest wavenumber for transport, slope of the reaction for reactions, lowered where linear decay is faster.
     refinement : the solver's grid is this many times finer than the grid of the data, along each axis.
     dtype : torch.float64 or torch.float32.
     device : where the solver runs.
@@ -38,6 +40,7 @@ class Numerics:
     """
 
     step: float | None = None
+    tolerance: float = 1e-6
     courant: float = 0.5
     refinement: int = 1
     dtype: torch.dtype = torch.float64
@@ -47,6 +50,8 @@ class Numerics:
     def __post_init__(self) -> None:
         if self.step is not None and not (math.isfinite(self.step) and self.step > 0):
             raise InputError(f"step must be a positive number of time units, or None; got {self.step!r}")
+        if not (math.isfinite(self.tolerance) and self.tolerance > 0):
+            raise InputError(f"tolerance must be a positive number; got {self.tolerance!r}")
         if not (math.isfinite(self.courant) and 0 < self.courant <= 2):
             raise InputError(f"courant must be positive and at most 2; got {self.courant!r}")
         if isinstance(self.refinement, bool) or not isinstance(self.refinement, int) or self.refinement < 1:
