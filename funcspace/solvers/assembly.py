@@ -35,14 +35,20 @@ class SparsePattern:
     def __init__(self, groups: list[IntArray], size: int, free: IntArray) -> None:
         import scipy.sparse as sp
 
+        from funcspace.solvers._pattern_kernels import places
+
         rows = [np.repeat(dofs, dofs.shape[1], axis=1).ravel() for dofs in groups]
         columns = [np.tile(dofs, (1, dofs.shape[1])).ravel() for dofs in groups]
-        keys = np.concatenate(rows) * size + np.concatenate(columns)
-        unique, self._slots = np.unique(keys, return_inverse=True)
         self._groups = np.cumsum([0, *(len(block) for block in rows)])
-        self.size, self.nonzeros = size, len(unique)
-        places = np.arange(1, self.nonzeros + 1, dtype=np.float64)
-        whole = sp.csr_matrix((places, (unique // size, unique % size)), shape=(size, size))
+        pairs = (np.concatenate(rows), np.concatenate(columns))
+        whole = sp.csr_matrix((np.ones(len(pairs[0])), pairs), shape=(size, size))
+        whole.sum_duplicates()
+        self.size, self.nonzeros = size, int(whole.nnz)
+        self._slots = np.empty(len(pairs[0]), dtype=np.int64)
+        start: Any = 0
+        for dofs in groups:
+            start = places(whole.indptr, whole.indices, np.ascontiguousarray(dofs), start, self._slots)
+        whole.data = np.arange(1, self.nonzeros + 1, dtype=np.float64)
         self._whole = (whole.indices, whole.indptr)
         rows_free = whole[free]
         self._inner = rows_free[:, free].tocsr()
@@ -59,7 +65,7 @@ class SparsePattern:
 
     def slots(self, group: int) -> IntArray:
         """Which entry of the whole matrix each entry of a group's local matrices adds to."""
-        return np.asarray(self._slots).reshape(-1)[self._groups[group] : self._groups[group + 1]]
+        return self._slots[self._groups[group] : self._groups[group + 1]]
 
     def inner_entries(self, values: FloatArray) -> FloatArray:
         """Entries of the block among the free dofs, those of each matrix of a batch (nonzeros, samples)."""
@@ -187,11 +193,26 @@ class CellAssembly(_Elements):
         products = (gradients * self.weights[..., None, None]) @ gradients.swapaxes(2, 3)
         return np.ascontiguousarray(products.reshape(*self.weights.shape, -1))
 
+    @cached_property
+    def _constant_gradients(self) -> FloatArray | None:
+        """Gradients (elements, local, d) where all are constant on each cell: linear elements on straight simplices."""
+        gradients = []
+        for (field,) in self.basis.basis:
+            found = np.asarray(field.grad)
+            if not (found == found[..., :1]).all():
+                return None
+            gradients.append(found[..., 0])
+        return np.ascontiguousarray(np.stack(gradients).transpose(2, 0, 1))
+
     def stiffness(self, coefficient: FloatArray) -> FloatArray:
         """Local matrices of the integral of grad v . k grad u; coefficient (elements, q[, d, d])."""
+        constant = self._constant_gradients if coefficient.ndim == 2 else None
+        if constant is not None:
+            integrals = np.einsum("eq,eq->e", coefficient, self.weights)
+            return (constant * integrals[:, None, None]) @ constant.swapaxes(1, 2)
         blocks = []
         for chunk in self._chunks():
-            gradient = self.table("grad", chunk).transpose(2, 0, 3, 1)
+            gradient = np.ascontiguousarray(self.table("grad", chunk).transpose(2, 0, 3, 1))
             k = coefficient[chunk]
             if k.ndim == 2:
                 flux = gradient * (k * self.weights[chunk])[:, None, :, None]
