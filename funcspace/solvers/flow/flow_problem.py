@@ -29,6 +29,9 @@ Stress = Literal["gradient", "symmetric"]
 class FlowProblem:
     """Viscosity, force, and conditions on named parts of the boundary, on one pair of elements.
 
+    Arrays of values have the samples first and no strides, so that the last bits of a sample, which products of arrays
+    with strides may change, do not depend on the samples beside it.
+
     Parameters
     ----------
     domain : a Mesh.
@@ -129,7 +132,7 @@ class FlowProblem:
         for dofs, components, values in columns:
             for i in components:
                 found[:, i, dofs] = values[..., i]
-        return found.reshape(samples, -1)[:, self.fixed]
+        return np.ascontiguousarray(found.reshape(samples, -1)[:, self.fixed])
 
     def _vectors(self, data: Any, points: FloatArray, name: str, time: float, own: Any = None) -> FloatArray:
         d = self.elements.dim
@@ -171,7 +174,7 @@ class FlowProblem:
             raise InputError(f"viscosity must be a finite number above 0; got {self.viscosity!r}")
         values = values_at(self.viscosity, elements.points, "viscosity", same_space=elements.values)
         check_coefficient(values, elements.points, "viscosity")
-        return values.reshape(-1, *elements.weights.shape)
+        return np.ascontiguousarray(values).reshape(-1, *elements.weights.shape)
 
     @cached_property
     def plain_system(self) -> SaddleSystem:

@@ -170,7 +170,8 @@ def balanced(problem: FlowProblem, system: SaddleSystem, right: FloatArray, fixe
     if not system.undetermined:
         return right
     total = -(system.divergence.T @ np.ones(system.divergence.shape[0]))[problem.fixed]
-    net, gross = fixed @ total, np.abs(fixed) @ np.abs(total)
+    # row by row, so that the last bits of a sample do not depend on those beside it
+    net, gross = _row_sums(fixed * total), _row_sums(np.abs(fixed * total))
     rounding = 1e-10 * np.abs(fixed).max(axis=1) * np.abs(total).max()
     bad = np.flatnonzero(np.abs(net) > BALANCE * gross + rounding)
     if bad.size:
@@ -184,6 +185,10 @@ def balanced(problem: FlowProblem, system: SaddleSystem, right: FloatArray, fixe
     spread = np.zeros(system.size)
     spread[-len(weights) :] = weights / weights.sum()
     return right - np.outer(net, spread[system.free])
+
+
+def _row_sums(values: FloatArray) -> FloatArray:
+    return np.ascontiguousarray(values).sum(axis=1)
 
 
 def flow_of(
@@ -203,7 +208,7 @@ def flow_of(
     p = states[:, d * n :].copy()
     if problem.plain_system.undetermined:
         weights = elements.pressure_weights
-        p -= ((p @ weights) / weights.sum())[:, None]
+        p -= (_row_sums(p * weights) / weights.sum())[:, None]
     forces = np.zeros((len(states), d * n))
     forces[:, problem.fixed] = residuals
     forces = np.ascontiguousarray(forces.reshape(-1, d, n).swapaxes(1, 2))
