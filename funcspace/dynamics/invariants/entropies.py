@@ -25,7 +25,7 @@ def permutation_entropy(
     time.
 
     Anchors: a monotone series 0, white noise 1; the logistic map at r = 4 with m = 3, where the pattern "falling
-    twice" never occurs, 0.85.
+    twice" never occurs, 0.83.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def multiscale_entropy(
 
     (Costa, Goldberger and Peng, Phys. Rev. Lett. 89, 2002.) The tolerance is that of the original series at all scales.
 
-    Anchors: white noise falls from 2.5 at scale 1 to 1.2 at scale 10; 1/f noise stays about constant.
+    Anchors: white noise falls from 2.5 at scale 1 to 1.3 at scale 10; 1/f noise stays about constant.
 
     Parameters
     ----------

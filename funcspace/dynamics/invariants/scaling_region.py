@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -60,44 +60,54 @@ def straight_part(
     """
     weights = np.ones(len(x)) if variance is None else 1.0 / variance
     if window is not None:
-        inside = (x >= window[0]) & (x <= window[1])
-        if inside.sum() < 4:
+        inside = np.flatnonzero((x >= window[0]) & (x <= window[1]))
+        if len(inside) < 4:
             raise InputError(
-                f"the region {window} holds {int(inside.sum())} points of the curve, which reaches from "
+                f"the region {window} holds {len(inside)} points of the curve, which reaches from "
                 f"{x[0] if len(x) else float('nan'):.4g} to {x[-1] if len(x) else float('nan'):.4g}; it needs 4"
             )
-        return _fit(x[inside], y[inside], weights[inside], shortest)
-    stride = max(1, len(x) // 60)
-    parts = [
-        _fit(x[first:last], y[first:last], weights[first:last], shortest)
-        for first in range(0, len(x), stride)
-        for last in range(first + 6, len(x) + 1, stride)
-        if x[last - 1] - x[first] >= shortest * (1 - 1e-9)
-    ]
-    if not parts:
-        raise InputError(
-            "the series is too short or too noisy: the curve has no straight part of the length that an estimate needs"
+        firsts, lasts = inside[:1], inside[-1:] + 1
+    else:
+        stride = max(1, len(x) // 60)
+        firsts, lasts = (
+            grid.ravel() for grid in np.meshgrid(np.arange(0, len(x), stride), np.arange(6, len(x) + 1, stride))
         )
-    least = 0.002 * np.ptp(y) / np.ptp(x)
-    scores = np.array([(p.window[1] - p.window[0]) / (p.error + max(0.02 * abs(p.slope), least)) for p in parts])
-    best = parts[int(scores.argmax())]
-    spread = np.std([part.slope for part, score in zip(parts, scores, strict=True) if score >= 0.8 * scores.max()])
-    return replace(best, error=float(np.hypot(best.error, spread)))
+        long = lasts - firsts >= 6
+        firsts, lasts = firsts[long], lasts[long]
+        long = x[lasts - 1] - x[firsts] >= shortest * (1 - 1e-9)
+        firsts, lasts = firsts[long], lasts[long]
+        if not len(firsts):
+            raise InputError(
+                "the series is too short or too noisy: the curve has no straight part of the length that an estimate "
+                "needs"
+            )
+    slopes, errors = _fits(x, y, weights, firsts, lasts, shortest)
+    lengths = x[lasts - 1] - x[firsts]
+    scores = lengths / (errors + np.maximum(0.02 * np.abs(slopes), 0.002 * np.ptp(y) / np.ptp(x)))
+    best = int(scores.argmax())
+    error = float(np.hypot(errors[best], slopes[scores >= 0.8 * scores[best]].std()))
+    return StraightPart(float(slopes[best]), error, (float(x[firsts[best]]), float(x[lasts[best] - 1])))
 
 
-def _fit(x: FloatArray, y: FloatArray, weights: FloatArray, shortest: float) -> StraightPart:
-    slope = _slope(x, y, weights)
-    middle = len(x) // 2
-    low, high = slice(None, middle + 1), slice(middle, None)
-    drift = _slope(x[low], y[low], weights[low]) - _slope(x[high], y[high], weights[high])
-    pieces = max(3, round(3 * (x[-1] - x[0]) / shortest))
-    knots = np.interp(np.linspace(x[0], x[-1], pieces + 1), x, y)
-    scatter = np.diff(knots).std(ddof=1) * pieces / (x[-1] - x[0])
-    error = float(np.hypot(scatter / np.sqrt(pieces) * (1 + 2 / pieces), 0.5 * drift))
-    return StraightPart(slope, error, (float(x[0]), float(x[-1])))
+def _fits(
+    x: FloatArray, y: FloatArray, weights: FloatArray, firsts: np.ndarray, lasts: np.ndarray, shortest: float
+) -> tuple[FloatArray, FloatArray]:
+    """Slope and error over each window [first, last), all at once from running sums."""
+    centre = x.mean()
+    powers = (weights, weights * (x - centre), weights * y, weights * (x - centre) ** 2, weights * (x - centre) * y)
+    sums = np.concatenate([np.zeros((5, 1)), np.cumsum(powers, axis=1)], axis=1)
 
+    def slope(start: np.ndarray, stop: np.ndarray) -> FloatArray:
+        w, wx, wy, wxx, wxy = sums[:, stop] - sums[:, start]
+        return (wxy - wx * wy / w) / (wxx - wx * wx / w)
 
-def _slope(x: FloatArray, y: FloatArray, weights: FloatArray) -> float:
-    centred = x - weights @ x / weights.sum()
-    weighted = weights * centred
-    return float(weighted @ y / (weighted @ centred))
+    middles = firsts + (lasts - firsts) // 2
+    drifts = slope(firsts, middles + 1) - slope(middles, lasts)
+    begin, end = x[firsts], x[lasts - 1]
+    pieces = np.maximum(3, np.rint(3 * (end - begin) / shortest).astype(np.int64))
+    scatters = np.empty(len(firsts))
+    for count in np.unique(pieces):
+        chosen = pieces == count
+        knots = np.interp(np.linspace(begin[chosen], end[chosen], count + 1), x, y)
+        scatters[chosen] = np.diff(knots, axis=0).std(axis=0, ddof=1) * count / (end[chosen] - begin[chosen])
+    return slope(firsts, lasts), np.hypot(scatters / np.sqrt(pieces) * (1 + 2 / pieces), 0.5 * drifts)

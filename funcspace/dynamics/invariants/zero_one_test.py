@@ -26,7 +26,7 @@ def zero_one_test(
     (pi/5, 4 pi/5). A flow sampled finely looks regular to it: by default only every so many-th sample is used that
     the autocorrelation has fallen to 1/e.
 
-    Anchors: logistic map at r = 4 gives 1.00, at r = 3.5 (period 4) 0.0; Lorenz-63 0.99; white noise 1.00, which it
+    Anchors: logistic map at r = 4 gives 1.00, at r = 3.5 (period 4) 0.0; Lorenz-63 1.00; white noise 1.00, which it
     does not tell from chaos.
 
     Parameters

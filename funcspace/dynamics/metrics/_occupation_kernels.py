@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 from numba import njit
 
-__all__ = ["count", "label"]
+__all__ = ["count", "label", "summary"]
 
 _compiled: Any = partial(cast(Any, njit), cache=True, nogil=True)
 
@@ -48,3 +48,24 @@ def label(points, low, inverse, bins, first):
             labels[inside] = number
             inside += 1
     return labels[:inside]
+
+
+@_compiled
+def summary(points):
+    """Least, greatest, mean and standard deviation of each component: rows of a (4, components) array."""
+    n, d = points.shape
+    found = np.zeros((4, d))
+    for k in range(d):
+        found[0, k] = found[1, k] = points[0, k]
+    for i in range(n):
+        for k in range(d):
+            v = points[i, k]
+            found[0, k] = min(found[0, k], v)
+            found[1, k] = max(found[1, k], v)
+            found[2, k] += v
+    found[2] /= n
+    for i in range(n):
+        for k in range(d):
+            found[3, k] += (points[i, k] - found[2, k]) ** 2
+    found[3] = np.sqrt(found[3] / n)
+    return found

@@ -98,8 +98,8 @@ def smape(true: Any, generated: Any, upper: float = 200.0) -> Any:
     The literature uses both U = 200 and U = 100 under one name; `smape200` and `smape100` name the range. A term
     0/0 counts 0, a NaN or infinite forecast U. Not invariant under shifts of the data.
 
-    Anchors, for standardised Lorenz-63 and U = 200: an independent orbit 127; i.i.d. Gaussian of the same covariance
-    128; the fixed point at the mean 200.
+    Anchors, for standardised Lorenz-63 and U = 200: an independent orbit 144; i.i.d. Gaussian of the same covariance
+    144; the fixed point at the mean 200.
 
     Parameters
     ----------

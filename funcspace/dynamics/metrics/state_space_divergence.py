@@ -104,7 +104,6 @@ def state_space_divergence(
         method = "histogram" if truth.components <= 5 else "mixture"
     scores = np.empty(len(truth.values))
     if method == "histogram":
-        component_scale(truth)
         box = BOXES[mode]
         if bins**truth.components > MOST_BOXES:
             raise InputError(
@@ -145,11 +144,17 @@ class BoxRule:
 
     def limits(self, true: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Lower and upper corner of the box."""
-        sigma = true.std(axis=0)
+        from funcspace.dynamics.metrics._occupation_kernels import summary
+
+        low, high, mean, sigma = summary(true)
+        constant = np.flatnonzero(high - low <= 1e-12 * np.maximum(np.abs(low), np.abs(high)))
+        if len(constant):
+            raise InputError(
+                f"component {constant[0]} of the true trajectory does not vary, so that it has no bins; leave it out"
+            )
         if self.deviations is not None:
-            mean = true.mean(axis=0)
             return mean - self.deviations * sigma, mean + self.deviations * sigma
-        return true.min(axis=0) - self.margin * sigma, true.max(axis=0) + self.margin * sigma
+        return low - self.margin * sigma, high + self.margin * sigma
 
 
 BOXES = {

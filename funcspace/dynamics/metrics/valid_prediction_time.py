@@ -38,7 +38,7 @@ def valid_prediction_time(
     a lower bound. NaN and infinity exceed every threshold. Not comparable with `valid_prediction_time_smape`.
 
     Anchors: truth against an independent orbit, i.i.d. Gaussian of the same covariance and the fixed point at the mean
-    all exceed 0.4 within the first samples on average (Lorenz-63: 0.07, 0.01 and 0.09 Lyapunov times).
+    all exceed 0.4 within the first samples on average (Lorenz-63: 0.07, 0.00 and 0.01 Lyapunov times).
 
     Parameters
     ----------
