@@ -15,7 +15,7 @@ FloatArray = NDArray[np.float64]
 
 def convection_entries(elements: TaylorHood, system: SaddleSystem, wind: FloatArray) -> FloatArray:
     r"""Entries of :math:`C_{kl} = \int (w \cdot \nabla\phi_l) \, \phi_k` on the scalar pattern; w (N, d)."""
-    from funcspace.solvers.flow._convection_kernels import convection
+    from funcspace.solvers.flow._assembly_kernels import convection
 
     out = np.zeros(system.entries)
     convection(
@@ -27,7 +27,7 @@ def convection_entries(elements: TaylorHood, system: SaddleSystem, wind: FloatAr
 
 def reaction_entries(elements: TaylorHood, system: SaddleSystem, velocity: FloatArray) -> FloatArray:
     r"""Entries (d, d, entries) of :math:`D^{ij}_{kl} = \int (\partial_j u_i) \, \phi_l \phi_k`; nodal u (N, d)."""
-    from funcspace.solvers.flow._convection_kernels import reaction
+    from funcspace.solvers.flow._assembly_kernels import reaction
 
     d = elements.dim
     out = np.zeros((d, d, system.entries))

@@ -138,7 +138,7 @@ class FlowProblem:
         d = self.elements.dim
         if _is_zero(data):
             return np.zeros((1, len(points), d))
-        return values_at(at_time(data, time), points, name, shapes=((d,),), same_space=own)
+        return np.ascontiguousarray(values_at(at_time(data, time), points, name, shapes=((d,),), same_space=own))
 
     def _nodal(self, dofs: IntArray, function: Function) -> FloatArray | None:
         """Values (samples, dofs, d) of a Function of the solver's own space; None for others."""

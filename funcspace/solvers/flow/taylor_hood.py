@@ -120,18 +120,11 @@ class TaylorHood:
         ----------
         viscosity : (cells, q) values.
         """
-        d, k = self.dim, self.phi.shape[1]
-        blocks = np.empty((d, d, len(self.dofs), k, k) if symmetric else (1, 1, len(self.dofs), k, k))
-        for chunk in self._chunks():
-            gradient = self._gradients(chunk)
-            weighted = gradient * (viscosity[chunk] * self.weights[chunk])[..., None, None]
-            full = np.einsum("cqkd,cqld->ckl", weighted, gradient, optimize=True)
-            blocks[0, 0, chunk] = full
-            if symmetric:
-                for i in range(d):
-                    for j in range(d):
-                        cross = np.einsum("cqk,cql->ckl", weighted[..., j], gradient[..., i], optimize=True)
-                        blocks[i, j, chunk] = cross + (full if i == j else 0.0)
+        from funcspace.solvers.flow._assembly_kernels import viscous
+
+        d, k = (self.dim if symmetric else 1), self.phi.shape[1]
+        blocks = np.empty((d, d, len(self.dofs), k, k))
+        viscous(np.ascontiguousarray(viscosity), self.slopes, self.inverse, self.weights, symmetric, blocks)
         return blocks
 
     def divergence(self) -> FloatArray:
@@ -170,7 +163,8 @@ class TaylorHood:
         table, dofs = tables[space.element]
         coefficients = function.coefficients.detach().cpu().to(torch.float64).numpy()
         coefficients = coefficients.reshape(-1, *space.coefficient_shape)
-        found = np.einsum("qk,bck...->bcq...", table, coefficients[:, dofs])
+        # sample after sample, so that the last bits of one do not depend on the others
+        found = np.stack([np.einsum("qk,ck...->cq...", table, sample[dofs]) for sample in coefficients])
         return found.reshape(len(coefficients), -1, *coefficients.shape[2:])
 
 

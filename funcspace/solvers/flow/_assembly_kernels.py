@@ -1,4 +1,8 @@
-"""Compiled assembly of the convection term and of its derivative into a fixed sparsity pattern."""
+"""Compiled assembly of the viscous term, of the convection term and of its derivative.
+
+The loops add up in a fixed order: sums of arrays whose order follows the placement of the arrays in memory would change
+the last bits from run to run.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 from numba import njit
 
-__all__ = ["convection", "reaction"]
+__all__ = ["convection", "reaction", "viscous"]
 
 _compiled: Any = partial(cast(Any, njit), cache=True, nogil=True, fastmath={"contract", "nsz", "arcp", "reassoc"})
 
@@ -95,3 +99,42 @@ def reaction(velocity, dofs, phi, slopes, inverse, weights, slots, out):
                 for k in range(count):
                     for m in range(count):
                         out[i, j, slots[c, k, m]] += local[i, j, k, m]
+
+
+@_compiled
+def viscous(viscosity, slopes, inverse, weights, symmetric, out):
+    """Local blocks out[i, j, cell, k, l] of the integrals of nu (delta_ij grad k . grad l + s d_j k d_i l)."""
+    cells, points = weights.shape
+    count, dim = slopes.shape[1], slopes.shape[2]
+    varying = inverse.shape[1] > 1
+    gradient = np.empty((count, dim))
+    products = np.empty((dim, dim, count, count))
+    for c in range(cells):
+        products[:] = 0.0
+        for q in range(points):
+            at = q if varying else 0
+            for k in range(count):
+                for i in range(dim):
+                    total = 0.0
+                    for a in range(dim):
+                        total += slopes[q, k, a] * inverse[c, at, a, i]
+                    gradient[k, i] = total
+            factor = viscosity[c, q] * weights[c, q]
+            for i in range(dim):
+                for j in range(dim):
+                    if i == j or symmetric:
+                        for k in range(count):
+                            scaled = factor * gradient[k, i]
+                            for m in range(count):
+                                products[i, j, k, m] += scaled * gradient[m, j]
+        for k in range(count):
+            for m in range(count):
+                whole = 0.0
+                for i in range(dim):
+                    whole += products[i, i, k, m]
+                if symmetric:
+                    for i in range(dim):
+                        for j in range(dim):
+                            out[i, j, c, k, m] = products[j, i, k, m] + (whole if i == j else 0.0)
+                else:
+                    out[0, 0, c, k, m] = whole
