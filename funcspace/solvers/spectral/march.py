@@ -17,7 +17,7 @@ from funcspace.solvers.spectral.etdrk4 import Etdrk4
 from funcspace.solvers.spectral.numerics import Numerics
 from funcspace.solvers.threads import available_cores, over_threads
 
-__all__ = ["Breakdown", "March"]
+__all__ = ["Breakdown", "March", "one_thread_per_operation"]
 
 # The state is checked, and its steps are chosen anew, after at most this many steps.
 LONGEST_RUN = 128
@@ -86,18 +86,17 @@ class March:
     def advance(
         self, values: Float[Tensor, "batch components *grid"], start: float, duration: float
     ) -> Float[Tensor, "batch components *grid"]:
-        """The values after some time.
+        """The values after some time; to be called within `one_thread_per_operation`.
 
         Raises
         ------
         Breakdown : a sample cannot be continued.
         """
-        with one_thread_per_operation():
-            everyone = torch.arange(len(values))
-            if self.numerics.step is None:
-                shortest = SHORTEST_STEP * duration
-                return self._adaptively(_Interval(start, duration, shortest), values, everyone, 0)
-            return self._by_given_step(values, everyone, start, duration)
+        everyone = torch.arange(len(values))
+        if self.numerics.step is None:
+            interval = _Interval(start, duration, SHORTEST_STEP * duration)
+            return self._adaptively(interval, values, everyone, 0)
+        return self._by_given_step(values, everyone, start, duration)
 
     def _by_given_step(self, values: Tensor, samples: Tensor, start: float, duration: float) -> Tensor:
         assert self.numerics.step is not None
@@ -301,7 +300,11 @@ class March:
 
 @contextmanager
 def one_thread_per_operation() -> Iterator[None]:
-    """Threads over blocks in place of threads within operations, which would cut arrays at other places."""
+    """Threads over blocks in place of threads within operations.
+
+    Those would cut arrays at places that depend on their number, and wait for the next operation on the cores that the
+    blocks need.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -17,7 +17,7 @@ from funcspace.geometry import Grid, Times
 from funcspace.solvers.spectral.equation import Equation
 from funcspace.solvers.spectral.flow_map import FlowMap
 from funcspace.solvers.spectral.initial_data import initial_values
-from funcspace.solvers.spectral.march import Breakdown, March
+from funcspace.solvers.spectral.march import Breakdown, March, one_thread_per_operation
 from funcspace.solvers.spectral.modes import Modes
 from funcspace.solvers.spectral.numerics import Numerics
 
@@ -133,6 +133,10 @@ class SpectralProblem(ABC):
             When a given step is unstable or a solution blows up; its `state` is the last good state of the first
             sample that failed, a Function over the instant that it belongs to.
         """
+        with one_thread_per_operation():
+            return self._solve(initial, times)
+
+    def _solve(self, initial: Initial, times: Times | float) -> Function:
         values, batch = initial_values(initial, self.space)
         given = values
         values = self.refined(values).to(dtype=self.numerics.dtype, device=self.numerics.device)

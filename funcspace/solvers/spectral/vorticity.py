@@ -36,7 +36,8 @@ class VorticityEquation:
         self._fluxes = modes.symbol(weights)[..., None].expand(*weights.shape, 2).contiguous()
         self._forcing = None
         if forcing is not None:
-            self._forcing = modes.project(forcing.to(dtype=modes.dtype, device=modes.device))
+            spectrum = modes.project(forcing.to(dtype=modes.dtype, device=modes.device))
+            self._forcing = torch.view_as_real(spectrum)
         reach = [k.abs() / most for k, most in zip(modes.wavenumbers, modes.reach, strict=True)]
         self.profile = (modes.kept * torch.maximum(*torch.broadcast_tensors(*reach)), 1j)
 
@@ -49,8 +50,11 @@ class VorticityEquation:
         u, v = self.velocity(spectra).unbind(-3)
         products = torch.stack([u * v, torch.addcmul(v * v, u, u, value=-1.0)], dim=-3)
         first, second = torch.view_as_real(self.modes.transform(products)).split(1, dim=-4)
-        transport = torch.view_as_complex(torch.addcmul(first * self._fluxes[:1], second, self._fluxes[1:]))
-        return transport if self._forcing is None else transport + self._forcing
+        if self._forcing is None:
+            along = first * self._fluxes[:1]
+        else:
+            along = torch.addcmul(self._forcing, first, self._fluxes[:1])
+        return torch.view_as_complex(torch.addcmul(along, second, self._fluxes[1:]))
 
     def rates(self, spectra: Complex[Tensor, "batch 1 modes_y modes_x"]) -> Float[Tensor, " batch"]:
         """|u| kx + |v| ky at the highest modes, the velocities being the largest."""
