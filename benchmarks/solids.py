@@ -29,6 +29,9 @@ from funcspace.solvers.solids.strain_energies import determinant
 from funcspace.solvers.threads import available_cores
 
 PI, POISSON = math.pi, 0.3
+PLURALS = {
+    "triangle": "triangles", "quadrilateral": "quadrilaterals", "tetrahedron": "tetrahedra", "hexahedron": "hexahedra",
+}  # fmt: skip
 TARGETS = {"L2": 0.75, "H1": -0.15}
 
 
@@ -102,7 +105,7 @@ def rates() -> tuple[str, bool]:
         good &= l2 >= order + TARGETS["L2"] and h1 >= order + TARGETS["H1"]
         shown = [", ".join(f"{pair[i]:.1e}" for pair in found) for i in range(2)]
         size = f"{solutions[-1].space.n_dofs * dim:,}"
-        rows.append([f"{cells}s", element, size, shown[0], f"{l2:.2f}", shown[1], f"{h1:.2f}"])
+        rows.append([PLURALS[cells], element, size, shown[0], f"{l2:.2f}", shown[1], f"{h1:.2f}"])
     heads = ["cells", "element", "unknowns, finest", "L2 errors", "rate", "H1 seminorm of errors", "rate"]
     return table(heads, rows), good
 
@@ -229,7 +232,7 @@ def cost_table(largest: int, rounds: int) -> str:
             peer = f"{other / best:.1f}"
         rows.append(
             [
-                f"{mesh.cell_type}s",
+                PLURALS[mesh.cell_type],
                 element,
                 f"{unknowns:,}",
                 f"{best:.2f}",
@@ -336,7 +339,8 @@ direct for small systems, conjugate gradients with smoothed aggregation and rigi
 {rounds}. The exponent is that of the growth since the row above.""",
     "batch": """\
 {samples} samples on one mesh. The loops, over a quarter of them, make and solve one problem after another. scikit-fem
-assembles the same form with constant modulus and solves directly; it runs on one core. Best of {rounds} rounds, ratios are medians.""",
+assembles the same form with constant modulus and solves directly; it runs on one core. Best of {rounds} rounds, ratios
+are medians.""",
     "cell": """\
 {samples} samples of `HoledCell`, the stress being means over cells averaged at the nodes; published: the metadata of
 GAOT's "Elasticity" file, the hyperelastic set of Geo-FNO.""",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from funcspace.errors import DomainError
 from funcspace.functions import Function, FunctionSpace
+from funcspace.geometry import Grid, Mesh
 from funcspace.geometry.domain import Domain
 from funcspace.solvers.assembly import Assembly, FacetAssembly
 
@@ -36,16 +37,18 @@ class VectorElements:
     Raises
     ------
     DomainError
-        When the domain has one dimension.
+        When the domain is neither Grid nor Mesh, or has one dimension.
     """
 
     def __init__(self, domain: Domain, element: str | None = None, degree: int | None = None) -> None:
+        if not isinstance(domain, Grid | Mesh):
+            raise DomainError(f"solids are solved on a Grid or a Mesh; got {type(domain).__name__}")
         if domain.dim not in (2, 3):
             raise DomainError(f"solids are solved in 2 or 3 dimensions; this domain has {domain.dim}")
         scalar = FunctionSpace(domain, element)
         self.assembly = Assembly(scalar, degree)
         self.dim, self.nodes = domain.dim, scalar.n_dofs
-        self.components = tuple(f"u{name}" for name in getattr(domain, "axis_names", ("x", "y", "z")[: domain.dim]))
+        self.components = tuple(f"u{name}" for name in domain.axis_names)
         self.space = FunctionSpace(domain, scalar.element, components=self.components)
         self.dofs = self.assembly.cells.dofs
         self.weights = self.assembly.cells.weights

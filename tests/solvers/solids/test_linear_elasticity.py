@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from funcspace import Function, FunctionSpace, Grid, InputError, Mesh
+from funcspace import Function, FunctionSpace, Grid, InputError, Mesh, PointCloud
 from funcspace.errors import DomainError
 from funcspace.solvers.solids import LinearElasticity
 from funcspace.solvers.solids.isotropic import lame_parameters
@@ -363,6 +363,8 @@ class TestBadInput:
             LinearElasticity(TRIANGLES, young=1.0, poisson=0.3, plane="stretch")  # type: ignore[arg-type]
         with pytest.raises(DomainError, match="2 or 3 dimensions"):
             LinearElasticity(Mesh.interval(0.5), young=1.0, poisson=0.3)
+        with pytest.raises(DomainError, match="on a Grid or a Mesh; got PointCloud"):
+            LinearElasticity(PointCloud(torch.rand(9, 2)), young=1.0, poisson=0.3)
         with pytest.raises(InputError, match="P1, P2, Q1 and Q2"):
             LinearElasticity(TRIANGLES, "P0", young=1.0, poisson=0.3)
         problem = LinearElasticity(TRIANGLES, young=1.0, poisson=0.3, displacement=CLAMPED)
