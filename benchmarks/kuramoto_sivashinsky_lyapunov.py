@@ -79,8 +79,8 @@ def main() -> None:
         [
             "# Kuramoto-Sivashinsky equation: Lyapunov exponents",
             TEXT.format(
-                members=a.members, duration=a.duration, spin_up=problem.spin_up, settle=a.settle, resolution=a.resolution,
-                cutoff=problem.equation.modes.cutoffs[0], step=a.step, every=a.every,
+                members=a.members, duration=a.duration, spin_up=problem.spin_up, settle=a.settle,
+                resolution=a.resolution, cutoff=problem.equation.modes.cutoffs[0], step=a.step, every=a.every,
             ),
             "\n".join(lines),
             f"Kaplan-Yorke dimension {kaplan_yorke(exponents):.2f}.",

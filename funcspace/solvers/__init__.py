@@ -33,9 +33,23 @@ from funcspace.solvers.solids import (
     deformed,
 )
 from funcspace.solvers.sparse_solve import sparse_solve
+from funcspace.solvers.spectral import (
+    AllenCahn,
+    Burgers,
+    CahnHilliard,
+    GrayScott,
+    KolmogorovFlow,
+    KortewegDeVries,
+    KuramotoSivashinsky,
+    ShallowWater,
+    TorusNavierStokes,
+)
 
 __all__ = [
     "AdvectionDiffusion",
+    "AllenCahn",
+    "Burgers",
+    "CahnHilliard",
     "CylinderFlow",
     "Darcy",
     "Euler",
@@ -43,6 +57,7 @@ __all__ = [
     "GaussianField",
     "GaussianRecipe",
     "Generation",
+    "GrayScott",
     "Heat",
     "HeatSines",
     "Helmholtz",
@@ -51,6 +66,9 @@ __all__ = [
     "HoledCell",
     "Hyperelasticity",
     "Inflow",
+    "KolmogorovFlow",
+    "KortewegDeVries",
+    "KuramotoSivashinsky",
     "LidDrivenCavity",
     "LinearElasticity",
     "LoadState",
@@ -61,7 +79,9 @@ __all__ = [
     "PoissonGauss",
     "PoissonSines",
     "RiemannProblem",
+    "ShallowWater",
     "Stokes",
+    "TorusNavierStokes",
     "Wave",
     "WaveLayers",
     "WaveSines",
