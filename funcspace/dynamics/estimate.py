@@ -101,5 +101,7 @@ def _with_error(value: float, error: float) -> str:
     """The value to the digits that its error leaves, two of them uncertain."""
     if not (np.isfinite(error) and np.isfinite(value) and error > 0):
         return f"{value:.6g}"
-    digits = int(min(12, max(0, 1 - np.floor(np.log10(error)))))
+    if error < 1e-6 or error >= 1e6:
+        return f"{value:.3g} +- {error:.1g}"
+    digits = int(max(0, 1 - np.floor(np.log10(error))))
     return f"{value:.{digits}f} +- {error:.{digits}f}"
