@@ -12,13 +12,14 @@ from jaxtyping import Float
 from funcspace.dynamics.integrators.outcome import DONE, REASONS, STIFF
 from funcspace.errors import InputError, SolverError
 
-__all__ = ["METHODS", "CompiledField", "Guards", "Method", "Outcome", "raise_on_failure", "solve"]
+__all__ = ["METHODS", "CompiledField", "Guards", "Method", "Outcome", "raise_on_failure", "solve", "writable"]
 
 Method = Literal["auto", "DOP853", "Tsit5", "Radau", "RK4", "Yoshida"]
 METHODS = ("auto", "DOP853", "Tsit5", "Radau", "RK4", "Yoshida")
 ADAPTIVE = ("auto", "DOP853", "Tsit5", "Radau")
 SMALLEST, LARGEST = 1e-14, 1e-2
 HEAD = 8
+ABSOLUTE = 1e-3
 
 
 class CompiledField(Protocol):
@@ -99,7 +100,7 @@ def solve(
     parameters: Float[np.ndarray, "batch entries"],
     times: Float[np.ndarray, " times"],
     *,
-    tolerance: float = 1e-9,
+    tolerance: float = 1e-12,
     scale: Any = 1.0,
     method: Method = "auto",
     step: float | None = None,
@@ -112,7 +113,7 @@ def solve(
 ) -> Outcome:
     r"""Solve :math:`\dot x = f(t, x, p)`, :math:`x(t_0) = x_0` and sample at the times, the first of which is t_0.
 
-    Steps keep the local error of component i below `tolerance (scale_i + |x_i|)`, in the root mean square.
+    Steps keep the local error of component i below `tolerance (|x_i| + scale_i / 1000)`, in the root mean square.
 
     =========  =========================================================================================
     "auto"     DOP853; where it meets stiffness, Radau from there on
@@ -125,7 +126,8 @@ def solve(
 
     Parameters
     ----------
-    tolerance : relative tolerance; times `scale` (a number or one per component) the absolute one.
+    tolerance : relative tolerance.
+    scale : typical size of the components, a number or one per component.
     step : step of the methods that have a constant one.
     first_steps : first step of each trajectory; found where 0.
     workers : threads that share the batch; None for all cores.
@@ -145,11 +147,12 @@ def solve(
     report = np.zeros((batch, HEAD + dimension))
     wanted = event.count if event else 0
     event_times, event_states = np.full((batch, wanted), np.nan), np.full((batch, wanted, dimension), np.nan)
-    atol = np.ascontiguousarray(np.broadcast_to(tolerance * np.asarray(scale, dtype=np.float64), dimension))
-    packed = np.ascontiguousarray(np.broadcast_to(parameters, (batch, parameters.shape[-1])))
+    sizes = np.broadcast_to(np.asarray(scale, dtype=np.float64), dimension)
+    atol = writable(ABSOLUTE * tolerance * sizes)
+    packed = writable(np.broadcast_to(parameters, (batch, parameters.shape[-1])))
     starts = np.zeros(batch) if first_steps is None else first_steps
     drive = driver(method, field, step)
-    states, instants = np.ascontiguousarray(initial), np.ascontiguousarray(times)
+    states, instants = writable(initial), writable(times)
 
     def work(start: int, stop: int) -> None:
         drive(
@@ -163,7 +166,7 @@ def solve(
             values,
             tolerance,
             atol,
-            limits.limit,
+            limits.limit / ABSOLUTE,
             starts,
             np.inf,
             limits.max_steps,
@@ -198,6 +201,11 @@ def solve(
     if check:
         raise_on_failure(outcome, limits, name, method)
     return outcome
+
+
+def writable(array: np.ndarray) -> np.ndarray:
+    """The array contiguous and writable: of another layout or flag numba would compile another driver."""
+    return np.require(array, dtype=np.float64, requirements=["C", "W"])
 
 
 def driver(method: Method, field: CompiledField, step: float | None) -> Callable[..., None]:
@@ -243,7 +251,7 @@ def _finish_stiff(
         nothing = np.empty((1, 0)), np.empty((1, 0, values.shape[2]))
         driver("Radau", field, None)(
             0, 0, 0, 1, report[row : row + 1, HEAD:].copy(), packed[row : row + 1], rest, more, tolerance, atol,
-            limits.limit, report[row : row + 1, 6].copy(), np.inf, limits.max_steps, False, *nothing, tail,
+            limits.limit / ABSOLUTE, report[row : row + 1, 6].copy(), np.inf, limits.max_steps, False, *nothing, tail,
         )  # fmt: skip
         values[row, filled:] = more[0, 1:]
         report[row, [2, 3, 4]] += tail[0, [2, 3, 4]]

@@ -167,18 +167,22 @@ def _flow(name: str, corrected: bool) -> System:
     if own:
         traced = Formula.traced(CORRECTED[name], formula.dimension, formula.shapes)
         formula = _with_coordinates(traced, formula)
-    deviation = np.asarray(record["std"], dtype=np.float64)
+    start, deviation = np.asarray(record["initial_conditions"], dtype=np.float64), np.array(record["std"])
+    unbounded = list(record["unbounded_indices"])
+    # What grows, a phase or an angle, is measured by how far it comes in a period.
+    reach = abs(formula.evaluate(start, 0.0, formula.pack(record["parameters"]))) * record["period"]
+    deviation[unbounded] = np.maximum(deviation[unbounded], reach[unbounded])
     return System(
         name=name,
         equations=formula,
         kind="flow",
         parameters=record["parameters"],
-        initial=np.asarray(record["initial_conditions"], dtype=np.float64),
+        initial=start,
         period=float(record["period"]),
         scale=np.where(deviation > 0, deviation, 1.0),
         hamiltonian=_hamiltonian(name, record),
         nonautonomous=bool(record["nonautonomous"]),
-        unbounded=tuple(record["unbounded_indices"]),
+        unbounded=tuple(unbounded),
         corrected=own,
         description=record["description"] or "",
         citation=record["citation"] or "",

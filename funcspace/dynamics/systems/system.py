@@ -174,7 +174,7 @@ class System:
         parameters: Mapping[str, Any] | None = None,
         initial: Any = None,
         wrapped: bool = False,
-        tolerance: float = 1e-12,
+        tolerance: float = 1e-13,
         method: Method = "auto",
         step: float | None = None,
         guards: Guards | None = None,

@@ -40,6 +40,10 @@ def _filled(cell: Any) -> bool:
     return True
 
 
+def _tensor(values: Any) -> torch.Tensor:
+    return values if isinstance(values, torch.Tensor) else torch.from_numpy(np.array(values, dtype=np.float64))
+
+
 class TorchField:
     """A torch function `(t, states (batch, dimension), **parameters) -> derivatives (batch, dimension)`."""
 
@@ -81,9 +85,9 @@ class TorchField:
 
     def evaluate(self, state: Any, time: Any, parameters: Any) -> Any:
         """The derivatives at states (..., dimension)."""
-        given = torch.as_tensor(state)
+        given = _tensor(state)
         flat = given.reshape(-1, self.dimension)
-        packed = torch.as_tensor(parameters, dtype=given.dtype, device=given.device)
+        packed = _tensor(parameters).to(given)
         result = self.function(time, flat, **self._named(packed))
         if not isinstance(result, torch.Tensor) or result.shape != flat.shape:
             shape = tuple(result.shape) if isinstance(result, torch.Tensor) else type(result).__name__
@@ -93,7 +97,7 @@ class TorchField:
 
     def jacobian(self, state: Any, time: Any, parameters: Any) -> Any:
         """The Jacobian by automatic differentiation: (..., dimension, dimension)."""
-        given = torch.as_tensor(state)
+        given = _tensor(state)
         flat = given.reshape(-1, self.dimension).detach().requires_grad_()
         with torch.enable_grad():
             out = self.evaluate(flat, time, parameters)
@@ -134,7 +138,7 @@ class TorchField:
         """Samples (batch, times, dimension), by Tsit5 over the whole batch, or RK4 with a constant step."""
         from funcspace.dynamics.integrators.batched import integrate_batched
 
-        initial, rows = torch.from_numpy(first), torch.from_numpy(packed[0].copy())
+        initial, rows = torch.from_numpy(np.array(first)), torch.from_numpy(packed[0].copy())
         with torch.no_grad():
             values = integrate_batched(
                 lambda t, x: self.evaluate(x, t, rows),

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from funcspace.dynamics.integrators.outcome import DONE
-from funcspace.dynamics.integrators.solve import Guards, Method, raise_on_failure, solve
+from funcspace.dynamics.integrators.solve import Guards, Method, raise_on_failure, solve, writable
 from funcspace.dynamics.systems.compiled_function import CompiledFunction
 from funcspace.dynamics.systems.formula import Formula
 from funcspace.dynamics.systems.torch_field import TorchField
@@ -161,10 +161,10 @@ def _advance(system: System, states: np.ndarray, origins: np.ndarray, durations:
 
     count, guards, codes = len(states), Guards(), np.zeros(len(states))
     scale = np.broadcast_to(np.asarray(system.scale, dtype=np.float64), system.dimension)
-    packed = np.ascontiguousarray(np.broadcast_to(system.packed, (count, len(system.packed))))
+    packed = writable(np.broadcast_to(system.packed, (count, len(system.packed))))
     advance(
         system.equations.field_address, 0, count, states, packed, origins, durations, ORBIT_TOLERANCE,
-        ORBIT_TOLERANCE * scale, guards.limit, guards.max_steps, codes,
+        writable(ORBIT_TOLERANCE * scale), guards.limit, guards.max_steps, codes,
     )  # fmt: skip
     failed = np.flatnonzero(codes)
     if failed.size:
@@ -238,7 +238,7 @@ def _iterated(
 
     limits = guards or Guards()
     values, report = np.empty((len(first), count, system.dimension)), np.zeros((len(first), 2 + system.dimension))
-    states, rows = np.ascontiguousarray(first), np.ascontiguousarray(packed)
+    states, rows = writable(first), writable(packed)
     iterate(system.equations.field_address, 0, len(first), states, rows, skip, every, limits.limit, values, report)
     failed = np.flatnonzero(report[:, 0] != DONE)
     if failed.size:

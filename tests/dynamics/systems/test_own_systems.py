@@ -1,0 +1,154 @@
+"""Systems of one's own: traced, compiled by numba, in torch; and families of any size."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from funcspace.dynamics.systems import system
+from funcspace.dynamics.systems.compiled_function import CompiledFunction
+from funcspace.dynamics.systems.formula import Formula
+from funcspace.dynamics.systems.torch_field import TorchField
+from funcspace.errors import InputError
+
+
+def helper(x):
+    return math.sin(x)
+
+
+@pytest.mark.parametrize(
+    "returned", [lambda a, b: (a, b), lambda a, b: [a, b], lambda a, b: np.array([a, b]), lambda a, b: np.stack([a, b])]
+)
+def test_lists_tuples_and_arrays_are_traced(returned):
+    def rhs(t, state, k=2.0):
+        x, v = state
+        return returned(v, -k * helper(x))
+
+    s = system(rhs, dimension=2, initial=(0.5, 0.0), name="pendulum", period=4.5)
+    assert isinstance(s.equations, Formula) and s.parameters == {"k": 2.0}
+    x, v = s.trajectory(200, dt=0.1).numpy().T
+    assert np.ptp(0.5 * v**2 - 2.0 * np.cos(x)) < 1e-10
+    np.testing.assert_allclose(s.with_parameters(k=3.0).jacobian([0.2, 0.0]), [[0, 1], [-3 * np.cos(0.2), 0]])
+
+
+def bouncing(t, state, k=40.0):
+    """A spring that only pushes: the branch cannot be traced."""
+    x, v = state
+    force = -k * x if x < 0.0 else 0.0
+    total = 0.0
+    for _ in range(3):
+        total += force / 3.0
+    return v, total - 1.0
+
+
+def test_branches_and_loops_are_compiled_by_numba():
+    s = system(bouncing, dimension=2, initial=(1.0, 0.0), name="bouncing")
+    assert isinstance(s.equations, CompiledFunction)
+    x, v = s.trajectory(400, dt=0.05).numpy().T
+    energy = 0.5 * v**2 + x + 20.0 * np.minimum(x, 0.0) ** 2
+    assert np.ptp(energy) < 1e-8 and x.min() < -0.1
+    np.testing.assert_allclose(s.jacobian([-0.2, 0.3]), [[0, 1], [-40, 0]], atol=1e-7)
+    np.testing.assert_allclose(s.with_parameters(k=10.0).jacobian([-0.2, 0.3]), [[0, 1], [-10, 0]], atol=1e-7)
+    stiff = s.trajectory(50, dt=0.05, method="Radau", tolerance=1e-9).numpy()
+    np.testing.assert_allclose(stiff[:, 0], x[:50], atol=1e-5)
+    with pytest.raises(InputError, match="no torch version"):
+        s.rhs(torch.zeros(2, dtype=torch.float64))
+
+
+def test_lyapunov_exponents_of_a_compiled_function_are_those_of_the_traced_one():
+    def traced(t, s):
+        x, y, z = s
+        return 10.0 * (y - x), 28.0 * x - x * z - y, x * y - 8.0 / 3.0 * z
+
+    def branching(t, s):
+        x, y, z = s
+        if x > 1e9:
+            x = 1e9
+        return 10.0 * (y - x), 28.0 * x - x * z - y, x * y - 8.0 / 3.0 * z
+
+    spectra = []
+    for function in (traced, branching):
+        s = system(function, initial=(1.0, 1.0, 20.0), period=0.75)
+        spectra.append(s.lyapunov_spectrum(time=40.0, batch=4))
+    np.testing.assert_allclose(sum(spectra[1]), sum(spectra[0]), rtol=1e-6)
+    assert abs(spectra[0][0] - spectra[1][0]) < 0.2
+
+
+def test_what_cannot_be_compiled_says_why():
+    def unfit(t, state):
+        if state[0] > 0:
+            return {"x": 1.0}
+        return state
+
+    with pytest.raises(InputError, match="neither traced nor compiled"):
+        system(unfit, dimension=1, initial=(1.0,)).trajectory(10, dt=0.1)
+    with pytest.raises(InputError, match="returned 3"):
+        system(lambda t, s: [1.0, 2.0, 3.0], initial=(1.0, 2.0))
+    with pytest.raises(InputError, match="initial="):
+        system(lambda t, s: s)
+    with pytest.raises(InputError, match="as many components as the system, 3"):
+        system(lambda t, s: s, dimension=3, initial=(1.0,))
+    with pytest.raises(InputError, match="'k' of the right-hand side has no default"):
+        system(lambda t, s, k: s, initial=(1.0,))
+    with pytest.raises(InputError, match=r"period of .* is not known; give dt"):
+        system(lambda t, s: -s, initial=(1.0,), name="decay").trajectory(10)
+
+
+def test_torch_functions_are_integrated_in_batches():
+    matrix = torch.tensor([[0.0, 1.0], [-1.0, -0.1]], dtype=torch.float64)
+
+    def rhs(t, state):
+        return state @ matrix.T
+
+    s = system(rhs, dimension=2, initial=(1.0, 0.0), name="linear", period=2 * math.pi)
+    assert isinstance(s.equations, TorchField)
+    starts = np.random.default_rng(0).standard_normal((5, 2))
+    found = s.trajectory(20, dt=0.3, initial=starts).coefficients
+    exact = torch.stack([torch.tensor(starts) @ torch.matrix_exp(0.3 * k * matrix).T for k in range(20)], dim=1)
+    torch.testing.assert_close(found, exact, atol=1e-7, rtol=1e-7)
+    np.testing.assert_allclose(s.jacobian([0.3, 0.4]), matrix, atol=1e-15)
+
+
+def test_a_map_of_ones_own():
+    s = system(lambda s, a=1.4, b=0.3: (1 - a * s[0] ** 2 + s[1], b * s[0]), kind="map", initial=(0.1, 0.1))
+    ours, theirs = s.trajectory(30).numpy(), system("Henon").with_initial([0.1, 0.1]).trajectory(30).numpy()
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+
+
+def test_time_in_the_equations_is_kept_for_starts_and_transients():
+    s = system(lambda t, x: [np.cos(t)], initial=(0.0,), period=2 * math.pi, name="forced")
+    np.testing.assert_allclose(s.trajectory(50, dt=0.2).numpy()[:, 0], np.sin(0.2 * np.arange(50)), atol=1e-10)
+    for found in (
+        s.trajectory(50, dt=0.2, batch=3, seed=0).numpy(),
+        s.trajectory(50, dt=0.2, transient=2.3).numpy()[None],
+    ):
+        assert abs(np.abs(found).max() - 1.0) < 0.02  # all of them run along sin t
+
+
+def test_lorenz96_of_any_size_keeps_energy_without_force_and_friction():
+    s = system("Lorenz96", dimension=30)
+    x = np.random.default_rng(0).standard_normal(30)
+    advection = s.rhs(x) + x - 8.0
+    assert abs(x @ advection) < 1e-12
+    np.testing.assert_allclose(s.rhs(np.roll(x, 4)), np.roll(s.rhs(x), 4), rtol=1e-13)
+    np.testing.assert_allclose(s.rhs(np.full(30, 8.0)), 0.0, atol=1e-12)
+    four = system("Lorenz96", dimension=4).with_parameters(f=20.0)
+    np.testing.assert_allclose(four.rhs([1.0, 2.0, 3.0, 4.0]), system("Lorenz96").rhs([1.0, 2.0, 3.0, 4.0]))
+    with pytest.raises(InputError, match="at least 4 sites"):
+        system("Lorenz96", dimension=3)
+
+
+def test_two_scale_lorenz96_conserves_energy_in_the_exchange():
+    s = system("TwoScaleLorenz96", dimension=66)
+    x = np.random.default_rng(0).standard_normal(66)
+    slow, fast = x[:6], x[6:]
+    f, c = s.parameters["f"], s.parameters["c"]
+    # All that is neither force nor friction conserves the sum of squares.
+    drift = s.rhs(x) + np.concatenate([slow - f, c * fast])
+    assert abs(x @ drift) < 1e-10
+    assert s.trajectory(20, dt=0.05, seed=0).coefficients.shape == (20, 66)
+    with pytest.raises(InputError, match="TwoScaleLorenz96 has K"):
+        system("TwoScaleLorenz96", dimension=50)
