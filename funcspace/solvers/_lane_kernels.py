@@ -1,11 +1,9 @@
-"""Compiled kernels of the Cholesky factorisation of eight matrices of one pattern at once."""
+"""Compiled kernels of the Cholesky factorisation of one matrix, or of eight of one pattern at once."""
 
 # Plain functions without annotations: what numba compiles, the run-time checks of the tests must not wrap.
 # pyright: basic
 import numpy as np
 from numba import njit
-
-LANES = 8
 
 
 @njit(cache=True, nogil=True)
@@ -118,3 +116,41 @@ def solve(begin, below, lower, inverse, x):
             r = below[p]
             for c in range(8):
                 x[i, c] -= lower[p, c] * x[r, c]
+
+
+@njit(cache=True, nogil=True)
+def factor_one(start, row, entries, begin, below, rows, left, place, lower, inverse):
+    """What `factor` does in each lane, for one matrix: `entries` (upper,), `lower` (nonzeros of L,), `inverse` (n,)."""
+    n = len(inverse)
+    y = np.zeros(n)
+    for k in range(n):
+        for p in range(start[k], start[k + 1]):
+            y[row[p]] = entries[p]
+        d = y[k]
+        y[k] = 0.0
+        for t in range(rows[k], rows[k + 1]):
+            i, end = left[t], place[t]
+            value = y[i]
+            y[i] = 0.0
+            for p in range(begin[i], end):
+                y[below[p]] -= lower[p] * value
+            ratio = value * inverse[i]
+            d = d - value * ratio
+            lower[end] = ratio
+        if not d > 0:
+            return k
+        inverse[k] = 1 / d
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def solve_one(begin, below, lower, inverse, x):
+    """What `solve` does in each lane, for one right-hand side (n,)."""
+    n = len(inverse)
+    for i in range(n):
+        for p in range(begin[i], begin[i + 1]):
+            x[below[p]] -= lower[p] * x[i]
+    for i in range(n - 1, -1, -1):
+        x[i] *= inverse[i]
+        for p in range(begin[i], begin[i + 1]):
+            x[i] -= lower[p] * x[below[p]]

@@ -75,25 +75,35 @@ class LaneFactors:
         SolverError
             When a matrix is not positive definite.
         """
-        from funcspace.solvers._lane_kernels import factor, solve
+        from funcspace.solvers import _lane_kernels
 
+        kernels: Any = _lane_kernels
         count = entries.shape[1]
-        # empty lanes repeat the last matrix
-        lanes = np.minimum(np.arange(LANES), count - 1)
-        lower, inverse = np.empty((self.nonzeros, LANES)), np.empty((self.size, LANES))
-        chosen = np.ascontiguousarray(entries[self._places][:, lanes])
-        compiled: Any = factor
-        stopped = compiled(*self._upper, chosen, *self._lower, lower, inverse)
-        if stopped >= 0:
-            raise SolverError(
-                "a system of the batch is not positive definite to rounding: each connected piece of the domain needs "
-                "a Dirichlet or Robin part or a reaction, and the coefficient must not vanish"
-            )
-        x = np.ascontiguousarray(loads[self._order][:, lanes])
         begin, below = self._lower[:2]
-        solve(begin, below, lower, inverse, x)
         found = np.empty((self.size, count))
-        found[self._order] = x[:, :count]
+        if count == 1:
+            lower, inverse = np.empty(self.nonzeros), np.empty(self.size)
+            chosen, x = entries[self._places, 0], loads[self._order, 0]
+            self._check(kernels.factor_one(*self._upper, chosen, *self._lower, lower, inverse))
+            kernels.solve_one(begin, below, lower, inverse, x)
+            found[self._order, 0] = x
+        else:
+            # empty lanes repeat the last matrix
+            lanes = np.minimum(np.arange(LANES), count - 1)
+            lower, inverse = np.empty((self.nonzeros, LANES)), np.empty((self.size, LANES))
+            chosen = np.ascontiguousarray(entries[self._places][:, lanes])
+            x = np.ascontiguousarray(loads[self._order][:, lanes])
+            self._check(kernels.factor(*self._upper, chosen, *self._lower, lower, inverse))
+            kernels.solve(begin, below, lower, inverse, x)
+            found[self._order] = x[:, :count]
         if not np.isfinite(found).all():
             raise SolverError("the direct solve gave values that are not finite", state=found)
         return found
+
+    @staticmethod
+    def _check(stopped: int) -> None:
+        if stopped >= 0:
+            raise SolverError(
+                "a system is not positive definite to rounding: each connected piece of the domain needs a Dirichlet "
+                "or Robin part or a reaction, and the coefficient must not vanish"
+            )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,11 +44,16 @@ class LaneSystems:
             for group, facets in enumerate(self.robin.values(), 1)
         ]
 
-    @cached_property
-    def _factors(self) -> LaneFactors:
-        points = np.ones((1, len(self.assembly.cells.points)))
-        entries = self._stiffness.entries(points) + self._mass.entries(points)
-        return LaneFactors(self.pattern.inner(entries[:, 0]))
+    def factors(self, inner: Any) -> LaneFactors:
+        """The factors' pattern, found from the first matrix (CSR) that asks for it."""
+        if "_factors" not in self.__dict__:
+            self.__dict__["_factors"] = LaneFactors(inner)
+        return self.__dict__["_factors"]
+
+    def one(self, inner: Any) -> Callable[[FloatArray], FloatArray]:
+        """A function that solves for the free dofs, loads (n, 1), of a single matrix."""
+        factors = self.factors(inner)
+        return lambda load: factors.solve(inner.data[:, None], load)
 
     def solve(
         self,
@@ -69,9 +76,11 @@ class LaneSystems:
         workers : number of threads; all cores when None.
         """
         samples = max(len(k), len(c), *(len(a) for a in alphas), len(load), len(given), 1)
-        factors, pattern, coupled = self._factors, self.pattern, bool(given.any())
+        pattern, coupled = self.pattern, bool(given.any())
         maps = [(self._stiffness, k)] + ([(self._mass, c)] if c.any() else [])
         maps += [(m, a) for m, a in zip(self._facets, alphas, strict=True) if a.any()]
+        first: FloatArray = sum((matrix.entries(values[:1]) for matrix, values in maps[1:]), maps[0][0].entries(k[:1]))
+        factors = self.factors(pattern.inner(first[:, 0]))
         out = np.empty((samples, self.assembly.size))
 
         def work(start: int, stop: int) -> None:

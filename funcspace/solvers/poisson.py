@@ -244,6 +244,7 @@ class Poisson:
         if method == "direct" and not singular and k.ndim == 2 and self._matrices_vary() and len(pattern.free):
             return discrete.lanes.solve(k, c, alphas, load, given=given, workers=self.workers)
         out = np.empty((samples, self.assembly.size))
+        alone = method == "direct" and not singular and not batch_shape(self._all_data()) and len(pattern.free) > 0
         # A batch that shares a matrix: each sample then has the same bits whatever stands beside it.
         many = matrices == 1 and bool(batch_shape(self._all_data()))
 
@@ -256,6 +257,8 @@ class Poisson:
                 blocks.append(facets.mass(facets.shaped(_pick(alpha, sample))))
             values = pattern.values(blocks)
             inner = pattern.inner(values)[keep][:, keep]
+            if alone:
+                return discrete.lanes.one(inner), pattern.coupling(values)
             solve = factorise(inner, method, self.tolerance, self.max_iterations, many=many)
             return solve, pattern.coupling(values)
 
