@@ -66,14 +66,15 @@ def main(names: list[str]) -> None:
     for page in PAGES:
         text = page.read_text()
         known = examples(text)
-        for name in known:
-            if names and name not in names:
-                continue
+        chosen = [name for name in known if not names or name in names]
+        for name in chosen:
             figure = draw(preamble(text) + known[name])
             size = save(figure, picture_path(name))
             plt.close(figure)
             print(f"{name}: {size // 1000} kB" + (" TOO LARGE" if size > LARGEST_BYTES else ""))
-        page.write_text(with_links(text))
+        if chosen:
+            # Read again, for the page may have been edited while its pictures were drawn.
+            page.write_text(with_links(page.read_text()))
 
 
 if __name__ == "__main__":
