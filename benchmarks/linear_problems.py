@@ -357,8 +357,8 @@ def main() -> None:
             f"## Data sets\n\n{arguments.samples} samples of seed 1, beside the statistics published for the original "
             "files. The laws of PoissonGauss and WaveLayers are substitutes chosen to match these.",
             statistics(arguments.samples),
-            "## Cost as the work grows\n\nBest of two, set-up included, CPU seconds of one core; slope of log time over "
-            "log dofs in the last three columns.",
+            "## Cost as the work grows\n\nBest of two, set-up included, CPU seconds of one core; slope of log time "
+            "over log dofs in the last three columns.",
             growth(arguments.largest),
             "## Batches that share a mesh\n\nThe loop assembles, factorises and steps each sample by itself; the "
             f"sharing loop assembles and factorises once. CPU seconds of one core, best of {arguments.rounds} rounds, "

@@ -120,7 +120,7 @@ class AdvectionDiffusion:
         check_parts(domain, dirichlet=dirichlet, neumann=neumann, robin=robin)
         check_robin(robin or {})
         alphas = {part: pair[0] for part, pair in (robin or {}).items()}
-        b = velocity if isinstance(velocity, Function) or callable(velocity) else np.asarray(velocity, dtype=np.float64)
+        b = velocity if isinstance(velocity, Function) or callable(velocity) else _vector(velocity)
         check_steady(velocity=b, diffusion=diffusion, reaction=reaction, robin_alpha=alphas, initial=initial)
         self._data: dict[str, Any] = {
             "velocity": b,
@@ -216,3 +216,10 @@ class AdvectionDiffusion:
     def __repr__(self) -> str:
         when = "steady" if self.times is None else repr(self.times)
         return f"AdvectionDiffusion({self.space.element!r} on {self.space.domain!r}, {when})"
+
+
+def _vector(velocity: Any) -> FloatArray:
+    try:
+        return np.asarray(velocity, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"velocity must be a vector, a callable or a Function; got {velocity!r}") from error

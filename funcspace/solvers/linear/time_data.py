@@ -6,6 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -88,21 +89,27 @@ def at_time(data: Any, t: float) -> Any:
 
 
 def _slice_of_time(f: Function, t: float) -> Function:
-    domain: Any = f.space.domain
     basis: Any = f.space.basis
-    times = domain.times
+    times = f.space.domain.times
     # Steps accumulate rounding; an instant beyond the last by that much is the last one.
     slack = 1e-9 * max(times.duration, abs(times.stop), 1e-300)
     if not times.start - slack <= t <= times.stop + slack:
         raise OutsideError(f"{f!r} does not reach the time {t}: its times are {times!r}")
     where = torch.tensor([[min(max(t, times.start), times.stop)]], dtype=torch.float64)
     evaluate = basis.time.evaluation(where, False, "raise")
-    space = FunctionSpace(
-        domain.space, basis.space.name, components=f.space.components, value_shape=f.space.value_shape
-    )
+    space = _space_factor(f.space)
     axis = len(f.batch_shape)
     picked = evaluate(f.coefficients.movedim(axis, -1)).squeeze(-1)
     return Function(space, picked, name=f.name, units=f.units)
+
+
+@lru_cache(maxsize=16)
+def _space_factor(space: FunctionSpace) -> FunctionSpace:
+    """The space of the functions at one instant; kept, because points are located in it at each step."""
+    basis: Any = space.basis
+    return FunctionSpace(
+        space.domain.space, basis.space.name, components=space.components, value_shape=space.value_shape
+    )
 
 
 def _wants_time(function: Callable[..., Any]) -> bool:

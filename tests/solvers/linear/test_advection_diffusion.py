@@ -166,18 +166,20 @@ def test_a_batch_is_what_its_samples_are_alone():
     b = Function(field, torch.rand(4, space.n_dofs, 2, dtype=torch.float64, generator=generator))
     for times in (None, Times(0.0, 0.1, 3)):
         shared = AdvectionDiffusion(mesh, velocity=[1.0, 0.5], diffusion=0.01, source=source, times=times, workers=2)
-        own = AdvectionDiffusion(mesh, velocity=b, diffusion=0.01, source=1.0, times=times, workers=2)
-        for i in range(4):
+        shared = shared.solve()
+        own = AdvectionDiffusion(mesh, velocity=b, diffusion=0.01, source=1.0, times=times, workers=2).solve()
+        for i in (0, 3):
             alone = AdvectionDiffusion(mesh, velocity=[1.0, 0.5], diffusion=0.01, source=source[i], times=times)
-            assert torch.equal(shared.solve().coefficients[i], alone.solve().coefficients)
+            assert torch.equal(shared.coefficients[i], alone.solve().coefficients)
             alone = AdvectionDiffusion(mesh, velocity=b[i], diffusion=0.01, source=1.0, times=times)
-            assert torch.equal(own.solve().coefficients[i], alone.solve().coefficients)
+            assert torch.equal(own.coefficients[i], alone.solve().coefficients)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"diffusion": 0.0}, "diffusion must be positive"),
+        ({"velocity": "east"}, "velocity must be a vector"),
         ({"velocity": [1.0]}, r"velocity with values of shape \(2,\)"),
         ({"velocity": lambda x, t: x}, "velocity must not depend on time"),
         ({"element": "P2", "velocity": [math.nan, 0.0]}, "velocity must be finite"),
