@@ -53,7 +53,8 @@ def lyapunov_spectrum(
 
     Parameters
     ----------
-    model : a torch module or function that maps a state (dimension,), or states (batch, dimension), to the next. Its
+    model : a torch module or function that maps a state (dimension,), or states (batch, dimension), to the next; of a
+        module with a method `step` that one is the map, and its method `jacobian`, if any, the derivative. Its
         weights stay as they are; parameters in float32 make the derivatives float32.
     initial : a state (dimension,), or a batch of them, (batch, dimension).
     steps : number of steps over which exponents are averaged.
@@ -105,7 +106,10 @@ def lyapunov_spectrum(
     if not 1 <= count <= dimension:
         raise InputError(f"count must be between 1 and the dimension {dimension}, got {count}")
     _check_numbers(steps, transient, every, blocks, dt)
-    step = _batched_map(model, states)
+    mapping = model
+    if isinstance(model, torch.nn.Module) and callable(getattr(model, "step", None)):
+        mapping, jacobian = model.step, jacobian or getattr(model, "jacobian", None)
+    step = _batched_map(mapping, states)
     derivative = _batched_jacobian(step, states, jacobian)
     logs, final = _run(step, derivative, states, (transient // every * every, steps), count, every, seed)
     spectra = [_averaged(each, dt * every, blocks) for each in logs]
@@ -233,9 +237,15 @@ def _batched_map(model: Any, states: Tensor) -> Map:
                 together, alone, rtol=1e-4, atol=1e-6, equal_nan=True
             ):
                 return model
-        except Exception:
+        except Exception:  # a map written for one state fails on several in a way of its own
             pass
-        result = model(states[0])
+        try:
+            result = model(states[0])
+        except Exception as error:
+            raise InputError(
+                f"the model could not be applied to a state ({dimension},) of {states.dtype}, nor to states (batch, "
+                f"{dimension}): {type(error).__name__}: {error}"
+            ) from error
     if not isinstance(result, Tensor) or result.shape != (dimension,):
         shape = tuple(result.shape) if hasattr(result, "shape") else type(result).__name__
         raise InputError(f"the model must map a state ({dimension},) to a state of that shape; got {shape}")
@@ -259,7 +269,7 @@ def _batched_jacobian(step: Map, states: Tensor, given: Callable[[Tensor], Tenso
         together, alone = given(probe), torch.cat([given(row[None]) for row in probe])
         if together.shape == alone.shape == (d + 1, d, d) and torch.allclose(together, alone, rtol=1e-4, atol=1e-6):
             return given
-    except Exception:
+    except Exception:  # so does a derivative
         pass
     shape = tuple(given(states[0]).shape)
     if shape != (d, d):

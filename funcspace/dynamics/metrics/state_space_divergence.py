@@ -38,8 +38,7 @@ def state_space_divergence(
     *Histogram* (up to 5 components): K bins per component between the minimum and maximum of the truth, each moved
     out by 0.1 standard deviations; c counts the true, and for q the generated samples; alpha is the pseudocount.
     Generated samples outside that box, NaN and infinity included, have no box but count in the sum of q: an orbit
-    that spends the share s outside pays -log(1 - s), and one that has left altogether scores like a uniform guess
-    that must be wrong, about 25 for 10^5 samples. Invariant under shifts and scalings of the components, not under
+    that spends the share s outside pays -log(1 - s), and one that has left altogether scores about what a fixed point does. Invariant under shifts and scalings of the components, not under
     rotations.
 
     *Mixture* (6 components and more): p and q are mixtures of Gaussians of covariance `variance` times the unit

@@ -101,6 +101,28 @@ def test_modules_keep_their_weights_and_their_precision():
     assert spectrum.details["final"].shape == (3,)
 
 
+def test_modules_with_a_step_and_a_jacobian_are_asked_for_them():
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.derivatives = 0
+
+        def step(self, states):
+            return henon(states)
+
+        def jacobian(self, states):
+            self.derivatives += len(states)
+            return henon_jacobian(states)
+
+        def forward(self, windows):
+            raise AssertionError("not the map")
+
+    model = Model()
+    spectrum = m.lyapunov_spectrum(model, [0.1, 0.1], 300)
+    np.testing.assert_allclose(spectrum, m.lyapunov_spectrum(henon, [0.1, 0.1], 300), rtol=1e-8)
+    assert model.derivatives >= 300
+
+
 def test_products_of_given_matrices():
     states = torch.zeros(500, 2, dtype=torch.float64)
     states[0] = 0.1
@@ -149,6 +171,8 @@ def test_bad_input_and_divergence():
         m.lyapunov_spectrum(lambda x: x[..., :1], [0.1, 0.1], 100)
     with pytest.raises(InputError, match="unknown arguments for a map: stesp"):
         m.lyapunov_spectrum(henon, [0.1, 0.1], 100, stesp=3)
+    with pytest.raises(InputError, match="could not be applied to a state"):
+        m.lyapunov_spectrum(torch.nn.Linear(3, 3).double(), [0.1, 0.1], 100)
     with pytest.raises(InputError, match="must be a map"):
         m.lyapunov_spectrum("henon", [0.1, 0.1], 100)
     with pytest.raises(SolverError, match="not finite at step"):
