@@ -25,12 +25,11 @@ def forcing_interval(recording: Recording, most: int = 100) -> int:
         if reach < 2:
             continue
         correlation = np.asarray(autocorrelation(series, reach))
-        information = np.asarray(delayed_mutual_information(series, reach, bins=64))
         for component in range(series.shape[1]):
             rho = correlation[:, component]
             below = np.flatnonzero(rho < 1.0 / np.e)
             times = [_first_minimum(rho), int(below[0]) if len(below) else most]
-            times.append(_first_minimum(information[:, component]))
+            times.append(_first_minimum(np.asarray(delayed_mutual_information(series[:, component], reach, bins=64))))
             found.append(min(times))
     return max(1, round(float(np.median(found)))) if found else most
 

@@ -194,8 +194,9 @@ class PiecewiseLinearRNN(nn.Module, ABC):
             raise InputError("this model has no replicas to choose from")
         kind: Any = type(self)
         single = kind(**(self.config | {"replicas": None}))
+        single = single.to(next(self.parameters()))
         single.load_state_dict({name: value[index] for name, value in self.state_dict().items()})
-        return single.to(next(self.parameters()))
+        return single
 
     def fixed_points(self, candidates: Any = None, *, restarts: int = 40, seed: int = 0) -> list[Cycle]:
         """The fixed points, admissible ones first, then virtual ones, whose region does not hold them.

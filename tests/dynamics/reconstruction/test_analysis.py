@@ -1,0 +1,137 @@
+"""Fixed points, cycles and symbols of maps whose answers are known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import funcspace as fs
+from funcspace.dynamics.reconstruction.analysis.symbols import SymbolicCode
+from tests.dynamics.reconstruction.maps import MODELS, disturbed
+
+
+@pytest.fixture(scope="module")
+def tent():
+    """The tent map x -> 1 - |1 - 2x| about its kink, z = x - 1/2."""
+    model = fs.dynamics.ALRNN(1, 1, 1).double()
+    with torch.no_grad():
+        model.A.fill_(2.0)
+        model.W.fill_(-4.0)
+        model.h.fill_(0.5)
+    return model.requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def tent_orbit(tent):
+    """A long orbit of the tent map; noise in the last bits stands for what doubles would lose."""
+    generator = np.random.default_rng(0)
+    z, states = 0.1234, []
+    for _ in range(20_000):
+        z = 0.5 - 2.0 * abs(z) + 1e-9 * generator.standard_normal()
+        z = min(max(z, -0.5), 0.5)
+        states.append(z)
+    return torch.tensor(states, dtype=torch.float64)[:, None]
+
+
+def test_cycles_of_the_tent_map(tent):
+    found = tent.cycles(max_order=6)
+    # 2^k points have period k; cycles that are no repetitions: 2, 1, 2, 3, 6, 9
+    assert [len(found[k]) for k in range(1, 7)] == [2, 1, 2, 3, 6, 9]
+    for order, cycles in found.items():
+        for cycle in cycles:
+            np.testing.assert_allclose(np.abs(cycle.multipliers), 2.0**order)
+            z = torch.from_numpy(cycle.states[0])
+            for following in (*cycle.states[1:], cycle.states[0]):
+                z = tent.step(z)
+                np.testing.assert_allclose(z.numpy(), following, atol=1e-12)
+
+
+def test_search_finds_what_exhaustion_finds(tent, monkeypatch):
+    monkeypatch.setattr("funcspace.dynamics.reconstruction.analysis.find_cycles.MOST_WORDS", 0)
+    assert [len(tent.cycles(max_order=4, restarts=60)[k]) for k in range(1, 5)] == [2, 1, 2, 3]
+
+
+def test_fixed_points_of_the_tent_map(tent):
+    low, high = sorted(tent.fixed_points(), key=lambda c: c.states[0, 0])
+    assert low.admissible and high.admissible
+    assert low.states[0, 0] == pytest.approx(-0.5) and high.states[0, 0] == pytest.approx(2 / 3 - 0.5)
+    assert low.kind == high.kind == "unstable node"
+
+
+def test_observations_of_cycles_are_in_the_units_of_the_data(tent):
+    scaled = fs.dynamics.ALRNN(1, 1, 1).double()
+    scaled.load_state_dict(tent.state_dict())
+    scaled.mean.fill_(10.0)
+    scaled.scale.fill_(4.0)
+    point = max(scaled.fixed_points(), key=lambda c: c.states[0, 0])
+    assert point.observed[0, 0] == pytest.approx(10.0 + 4.0 * (2 / 3 - 0.5))
+
+
+@pytest.mark.parametrize("name", ["ALRNN", "clipped shallow", "clipped dendritic"])
+def test_fixed_points_of_any_model_solve_their_region(name):
+    model = disturbed(name, seed=3)
+    z = model.generate_latent(torch.zeros(1, model.latent, dtype=torch.float64), 50)[0]
+    regions = torch.unique(model.region(z), dim=0)
+    for point in model.fixed_points(candidates=regions):
+        at = torch.from_numpy(point.states[0])
+        holds = bool((model.region(at).numpy() == point.regions[0]).all())
+        assert holds == point.admissible
+        jacobian, offset = model.affine(torch.from_numpy(point.regions[0]))
+        torch.testing.assert_close(jacobian @ at + offset, at, rtol=1e-8, atol=1e-8)
+        if point.admissible:
+            torch.testing.assert_close(model.step(at), at, rtol=1e-8, atol=1e-8)
+
+
+def test_symbols_of_the_tent_map(tent, tent_orbit):
+    code = tent.symbolic_code(tent_orbit)
+    assert code.symbols == 2 and code.graph.all()
+    np.testing.assert_allclose(code.occupancy, 0.5, atol=0.02)
+    np.testing.assert_allclose(code.transitions, 0.5, atol=0.02)
+    assert code.topological_entropy() == pytest.approx(math.log(2.0))
+    # Pesin: the entropy of the symbols is the exponent, log 2
+    assert code.block_entropy(6, events=False) == pytest.approx(math.log(2.0), abs=0.01)
+
+
+def test_lyapunov_exponent_of_the_tent_map(tent, tent_orbit):
+    exponent = fs.dynamics.metrics.lyapunov_spectrum(tent.step, tent_orbit[0], steps=40)
+    assert float(np.asarray(exponent)[0]) == pytest.approx(math.log(2.0), rel=1e-12)
+
+
+def test_code_of_a_known_sequence():
+    bits = np.array([[0, 1], [0, 1], [1, 1], [0, 1], [0, 0], [0, 0], [0, 1], [0, 1]], dtype=bool)
+    code = SymbolicCode.of(bits, step=0.5)
+    assert code.sequence.tolist() == [0, 0, 2, 0, 1, 1, 0, 0]
+    assert code.regions.tolist() == [[False, True], [False, False], [True, True]]
+    assert code.events.tolist() == [0, 2, 0, 1, 0]
+    np.testing.assert_allclose(code.transitions.sum(axis=1), 1.0)
+    np.testing.assert_allclose(code.transitions, [[0.5, 0.25, 0.25], [0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])
+    assert code.event_time == pytest.approx(0.5 * 7 / 4)
+    figure = code.plot().figure
+    assert len(figure.axes[0].patches) == 3 + 4  # regions and transitions between them
+    with pytest.raises(fs.InputError, match="at least two states"):
+        SymbolicCode.of(bits[:1])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_exported_equations_are_the_map(name):
+    model = disturbed(name, seed=4)
+    scope = {}
+    exec(model.equations(), scope)
+    z = torch.randn(10, model.latent, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    for state in z:
+        np.testing.assert_allclose(
+            scope["step"](state.numpy()), model.step(state).detach().numpy(), rtol=1e-12, atol=1e-12
+        )
+        np.testing.assert_allclose(scope["observe"](state.numpy()), model.observe(state).detach().numpy(), rtol=1e-12)
+    latex = model.equations("latex")
+    assert latex.startswith(r"\begin{aligned}") and latex.count(r"\begin{pmatrix}") == len(model.scan_weights()[0])
+
+
+def test_bad_questions(tent):
+    with pytest.raises(fs.InputError, match="max_order must be at least 1"):
+        tent.cycles(max_order=0)
+    with pytest.raises(fs.InputError, match="latent=1"):
+        tent.symbolic_code(torch.zeros(5, 2))
