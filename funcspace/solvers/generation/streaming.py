@@ -107,7 +107,8 @@ def generate(
     chunk : samples per chunk; at most 32 by default, fewer for small sets.
     workers : number of processes; 1 makes the samples in this process, with the threads that the problem itself uses.
         By default it begins so, and goes on with one process for each core where that saves time. A problem made of
-        lambdas or of what the main script defines needs the package cloudpickle to travel to them.
+        lambdas or of what the main script defines needs the package cloudpickle to travel to them; one that computes on
+        a GPU wants workers=1.
     client : a `dask.distributed.Client` whose workers make the samples in place of processes of this machine.
     progress : show a bar; by default when standard error is a terminal.
     resume : go on with what is there; False starts over and replaces the file.
