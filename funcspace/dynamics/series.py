@@ -60,6 +60,10 @@ class Series:
         """The first `length` samples."""
         return replace(self, values=self.values[:, :length])
 
+    def time_contiguous(self) -> Series:
+        """The same with neighbouring samples in time next to each other in memory: reductions over time run fast."""
+        return replace(self, values=np.ascontiguousarray(self.values.transpose(0, 2, 1)).transpose(0, 2, 1))
+
 
 def as_series(
     data: Any, *, name: str = "the trajectory", minimum: int = 2, step: float | None = None, finite: bool = True
@@ -88,7 +92,10 @@ def as_series(
         if array.ndim == 1:
             array = array[:, None]
     if array.dtype.kind not in "fiu":
-        raise InputError(f"{name} must be real numbers, got {array.dtype}")
+        raise InputError(
+            f"{name} must be a Function over Times, a tensor or an array of real numbers; got {type(data).__name__} of "
+            f"{array.dtype}"
+        )
     if array.ndim < 2 or array.shape[-1] == 0 or 0 in array.shape[:-2]:
         raise InputError(f"{name} must have shape (..., time, components), got {array.shape}")
     if array.shape[-2] < minimum:

@@ -54,6 +54,7 @@ def test_vectors_are_one_component():
         (np.zeros((1, 3)), "at least 2"),
         (np.zeros((3, 0)), "shape"),
         (np.array([["a", "b"]]), "real numbers"),
+        (None, "got NoneType"),
         (np.zeros(5, dtype=complex), "real numbers"),
     ],
 )

@@ -15,8 +15,7 @@ __all__ = ["autocorrelation", "decorrelation_time"]
 def autocorrelation(data: Any, most: int | None = None) -> Any:
     r"""Autocorrelation of each component at lags 0, ..., `most`.
 
-    .. math:: \rho_k = \frac{\frac{1}{T - k} \sum_{t=1}^{T-k} (x_t - \bar x)(x_{t+k} - \bar x)}{\frac1T \sum_t (x_t -
-    \bar x)^2}
+    .. math:: \rho_k = \frac{T \sum_{t=1}^{T-k} (x_t - \bar x)(x_{t+k} - \bar x)}{(T - k) \sum_t (x_t - \bar x)^2}
 
     Parameters
     ----------

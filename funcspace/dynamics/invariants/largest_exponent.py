@@ -42,7 +42,7 @@ def rosenstein_exponent(
     `transverse=False`.
 
     Known values: Henon map 0.419, logistic map at r = 4 0.693, Lorenz-63 0.906, Rossler 0.071; expect a few per cent
-    of bias, which the error does not hold. Periodic orbits give about 0.
+    of bias, 10 % on short series of flows, which the error does not hold. Periodic orbits give about 0.
 
     Parameters
     ----------

@@ -68,11 +68,11 @@ def spectral_distance(
     length = min(truth.length, model.length)
     if lowest is not None and not 1 < lowest <= length // 2 + 1:
         raise InputError(f"lowest must be between 2 and {length // 2 + 1} frequencies, got {lowest}")
-    truth, model = truth.first(length), model.first(length)
+    truth, model = (part.first(length).time_contiguous() for part in (truth, model))
     component_scale(truth)
     finite = np.asarray(np.isfinite(model.values).all(axis=(1, 2)))
     shares, still = [], np.zeros((len(finite), truth.components), dtype=bool)
-    for values in (truth.values, np.where(finite[:, None, None], model.values, 0.0)):
+    for values in (truth.values, model.values if finite.all() else np.where(finite[:, None, None], model.values, 0.0)):
         power, constant = _normalised_power(values, detrend)
         power = smoothed(power, smoothing, mode="reflect" if mode == "standard" else "mirror")[:, :lowest]
         total = power.sum(axis=1, keepdims=True)
@@ -89,5 +89,6 @@ def _normalised_power(values: FloatArray, detrend: Detrend) -> tuple[FloatArray,
     with np.errstate(over="ignore"):
         sigma = values.std(axis=1)
     constant = is_constant(values) | ~np.isfinite(sigma)
-    x = detrended(values / np.where(constant, 1.0, sigma)[:, None], detrend)
-    return np.abs(np.fft.rfft(np.where(constant[:, None], 0.0, x), axis=1)) ** 2, constant
+    x = detrended(values / np.where(constant, np.inf, sigma)[:, None], detrend)
+    transform = np.fft.rfft(x, axis=1)
+    return transform.real**2 + transform.imag**2, constant

@@ -38,8 +38,8 @@ def state_space_divergence(
     *Histogram* (up to 5 components): K bins per component between the minimum and maximum of the truth, each moved
     out by 0.1 standard deviations; c counts the true, and for q the generated samples; alpha is the pseudocount.
     Generated samples outside that box, NaN and infinity included, have no box but count in the sum of q: an orbit
-    that spends the share s outside pays -log(1 - s), and one that has left altogether scores about what a fixed point does. Invariant under shifts and scalings of the components, not under
-    rotations.
+    that spends the share s outside pays -log(1 - s), and one that has left altogether scores about what a fixed point
+    does. Invariant under shifts and scalings of the components, not under rotations.
 
     *Mixture* (6 components and more): p and q are mixtures of Gaussians of covariance `variance` times the unit
     matrix, one around each sample of the standardised data (both by the mean and deviation of the truth),
@@ -51,7 +51,8 @@ def state_space_divergence(
     =====================  ==========================================================================================
     "reference"            Hess et al. (ICML 2023), Brenner et al. (2024), Julia: the box above; generated samples
                            outside are dropped, NaN when none is left. Mixture: unscaled data, the first `most_points`
-                           samples, float32 densities, draws whose p or q underflows are dropped
+                           samples, float32 densities, draws whose p or q underflows are dropped. Counters do not wrap
+                           at 65,536 samples in one bin, as the 16-bit ones of the original do
     "reference_minmax"     their Python versions: box from minimum to maximum, and the first bin of each component,
                            too, is dropped
     "reference_two_sigma"  Brenner et al. (ICML 2022): box of plus and minus 2 standard deviations, drops as above
