@@ -156,13 +156,13 @@ def main() -> None:
         proof = killed(folder, 64, 64, arguments.kills, arguments.seed)
     finally:
         shutil.rmtree(folder)
+    verdict = "the same, byte for byte, as" if proof["same"] else "NOT the same as"
     page = "\n".join(
         [
             "# Generation of data sets",
             "",
-            f"Darcy problems on {resolution} x {resolution}, {samples} samples in chunks of 8, committed to disk. The peer "
-            "is one call of",
-            f"`sample` on one thread, which keeps all of it in memory: {peer:.1f} samples/s.",
+            f"Darcy problems on {resolution} x {resolution}, {samples} samples in chunks of 8, committed to disk. The",
+            f"peer is one call of `sample` on one thread, which keeps all of it in memory: {peer:.1f} samples/s.",
             "",
             "| workers | samples/s | ratio to the peer | whole run, s |",
             "| ---: | ---: | ---: | ---: |",
@@ -170,15 +170,15 @@ def main() -> None:
             "",
             "One worker makes the samples in the calling process, with the threads of the solver.",
             "",
-            "Memory of the calling process while two workers make samples on 64 x 64 in chunks of 16, joining them included:",
+            "Memory of the calling process while two workers make samples on 64 x 64 in chunks of 16, and it joins",
+            "them:",
             "",
             "| samples | set, MB | peak of the resident set, MB |",
             "| ---: | ---: | ---: |",
             *(f"| {size} | {megabytes:.0f} | {peak:.0f} |" for size, megabytes, peak in memory),
             "",
-            f"Killed {proof['kills']} times at random instants, with {', '.join(map(str, proof['committed']))} chunks on disk, "
-            f"and started anew with other chunks: the finished set is",
-            f"{'the same, byte for byte, as' if proof['same'] else 'NOT the same as'} that of a run that was left alone "
+            f"Killed {proof['kills']} times at random instants, with {', '.join(map(str, proof['committed']))} chunks",
+            f"on disk, and started anew with other chunks: the finished set is {verdict} that of a run left alone",
             f"(digest {proof['digest']}).",
             "",
             f"{machine()}. Seeds: 0 for the data, {arguments.seed} for the kills.",
