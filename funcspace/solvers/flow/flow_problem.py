@@ -116,6 +116,20 @@ class FlowProblem:
             raise InputError("give the velocity on at least one part: nothing else holds the fluid")
         return fixed
 
+    def check_held(self) -> None:
+        """Refuse steady flow that could be moved along an axis as a whole: nothing would tell how fast it moves.
+
+        Raises
+        ------
+        InputError
+            When a component of the velocity is given nowhere.
+        """
+        for component in range(self.elements.dim):
+            n = self.elements.n_velocity
+            if not ((component * n <= self.fixed) & (self.fixed < (component + 1) * n)).any():
+                name = self.elements.velocity.components[component]
+                raise InputError(f"give the component {name!r} of the velocity on at least one part: nothing holds it")
+
     def given(self, time: float = 0.0) -> FloatArray:
         """Values (samples or 1, fixed) at a time."""
         elements, d = self.elements, self.elements.dim

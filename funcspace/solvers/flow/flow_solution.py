@@ -16,7 +16,7 @@ from funcspace.functions import Function
 __all__ = ["Flow", "FlowHistory", "vorticity"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Flow:
     r"""A velocity and a pressure on one mesh, at one time.
 
@@ -60,8 +60,14 @@ class Flow:
         """The curl of a plane velocity; see `vorticity`."""
         return vorticity(self.velocity)
 
+    def __repr__(self) -> str:
+        batch = f", batch {self.velocity.batch_shape}" if self.velocity.batch_shape else ""
+        time = "" if self.time is None else f", time {self.time:g}"
+        elements = f"{self.velocity.space.element}-{self.pressure.space.element}"
+        return f"Flow({elements} on {self.velocity.domain!r}{batch}{time})"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class FlowHistory:
     """A flow in time.
 
@@ -78,6 +84,10 @@ class FlowHistory:
     last: Flow
     steps: Float[Tensor, " steps"]
     observed: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        seen = f", observed {', '.join(self.observed)}" if self.observed else ""
+        return f"FlowHistory({len(self.steps)} steps, stored over {self.velocity.domain!r}{seen})"
 
 
 def vorticity(velocity: Function) -> Function:

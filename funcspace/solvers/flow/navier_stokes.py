@@ -14,6 +14,7 @@ from funcspace.errors import DomainError, InputError, SolverError
 from funcspace.functions import Function
 from funcspace.geometry import Times
 from funcspace.geometry.domain import Domain
+from funcspace.geometry.product import ProductDomain
 from funcspace.solvers.flow.flow_problem import FlowProblem, Stress
 from funcspace.solvers.flow.flow_solution import Flow, FlowHistory
 from funcspace.solvers.flow.momentum import Momentum
@@ -117,6 +118,7 @@ class NavierStokes:
         if max_iterations < 1:
             raise InputError(f"max_iterations must be at least 1; got {max_iterations}")
         problem, system = self.problem, self.problem.plain_system
+        problem.check_held()
         viscosity, given, load = problem.viscosities(), problem.given(time), problem.load(time)
         starts = None if initial is None else self._states(initial)
         samples = problem.samples
@@ -247,6 +249,10 @@ class NavierStokes:
                 pressure = _array(initial.pressure.coefficients).reshape(-1, elements.n_pressure)
             initial = initial.velocity
         if isinstance(initial, Function):
+            if isinstance(initial.domain, ProductDomain):
+                raise InputError(
+                    "initial must be a velocity at one time; of a FlowHistory take .last, or .velocity at an instant"
+                )
             if initial.space.value_shape != (d,):
                 raise InputError(f"initial must be a velocity with {d} components; got {initial!r}")
             if initial.batch_shape not in ((), self.problem.batch):

@@ -104,6 +104,7 @@ class Stokes:
     def solve(self) -> Flow:
         """Velocity and pressure, with the batch shape of the data."""
         problem, system = self.problem, self._system
+        problem.check_held()
         viscosity, given, load = problem.viscosities(), problem.given(), problem.load()
         samples = problem.samples
         states = np.empty((samples, system.size))

@@ -256,6 +256,8 @@ def test_bad_input():
         flow.evolve(Times(0.0, 1.0, 2), convection="explicit")
     with pytest.raises(InputError, match="initial"):
         flow.evolve(Times(0.0, 1.0, 2), (1.0, 0.0, 0.0))
+    with pytest.raises(InputError, match="at one time"):
+        flow.solve(flow.evolve(Times(0.0, 1.0, 2)).velocity)
     with pytest.raises(InputError, match="observe must return"):
         flow.evolve(Times(0.0, 1.0, 2), observe=lambda f: 1.0)
     with pytest.raises(InputError, match="tolerance"):

@@ -242,6 +242,8 @@ def test_bad_input():
         Stokes(mesh, velocity={"top": 0}, traction={"top": (1.0, 0.0)})
     with pytest.raises(InputError, match="at least one part"):
         Stokes(mesh, velocity={})
+    with pytest.raises(InputError, match=r"component 'u'.*nothing holds it"):
+        Stokes(mesh, velocity={"top": (None, 0.0)}).solve()
     with pytest.raises(InputError, match=r"velocity\['top'\] must be finite"):
         Stokes(mesh, velocity={"top": (math.nan, 0.0)}).solve()
     with pytest.raises(InputError, match=r"velocity\['top'\].*shape \(2,\)"):
