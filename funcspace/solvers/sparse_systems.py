@@ -19,15 +19,19 @@ Method = Literal["auto", "direct", "multigrid"]
 
 # Above these sizes the fill-in of a factorisation costs more than multigrid, by dimension.
 DIRECT_LIMITS = {1: 10_000_000, 2: 60_000, 3: 8_000}
+REUSE_FACTORS = {1: 1, 2: 8, 3: 2}
 
 
-def choose_method(method: Method, size: int, dim: int) -> Literal["direct", "multigrid"]:
-    """Resolve "auto" by the number of unknowns; without pyamg it is always "direct"."""
+def choose_method(method: Method, size: int, dim: int, *, reused: bool = False) -> Literal["direct", "multigrid"]:
+    """Resolve "auto" by the number of unknowns; without pyamg it is always "direct".
+
+    A factorisation that serves the many steps of a time loop pays for itself up to larger systems.
+    """
     if method not in ("auto", "direct", "multigrid"):
         raise InputError(f'method must be "auto", "direct" or "multigrid"; got {method!r}')
     if method != "auto":
         return method
-    large = size > DIRECT_LIMITS[dim]
+    large = size > DIRECT_LIMITS[dim] * (REUSE_FACTORS[dim] if reused else 1)
     return "multigrid" if large and importlib.util.find_spec("pyamg") is not None else "direct"
 
 

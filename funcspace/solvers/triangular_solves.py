@@ -20,39 +20,46 @@ COLUMNS = 64
 
 
 @_compiled
-def _solve_columns(rows, lower, upper, pivots, b):
+def _solve_columns(orders, lower, upper, pivots, load, b, found):
+    """Solve for the columns of `load` into those of `found`, with `b` to work in."""
+    rows, columns = orders
     lower_start, lower_column, lower_value = lower
     upper_start, upper_column, upper_value = upper
     count = b.shape[1]
-    for i in range(rows):
+    for i in range(len(rows)):
+        for c in range(count):
+            b[i, c] = load[rows[i], c]
         for p in range(lower_start[i], lower_start[i + 1]):
             value, j = lower_value[p], lower_column[p]
             for c in range(count):
                 b[i, c] -= value * b[j, c]
-    for i in range(rows - 1, -1, -1):
+    for i in range(len(rows) - 1, -1, -1):
         for p in range(upper_start[i], upper_start[i + 1]):
             value, j = upper_value[p], upper_column[p]
             for c in range(count):
                 b[i, c] -= value * b[j, c]
         for c in range(count):
             b[i, c] *= pivots[i]
+            found[columns[i], c] = b[i, c]
 
 
 @_compiled
-def _solve_one(rows, lower, upper, pivots, b):
+def _solve_one(orders, lower, upper, pivots, load, b, found):
     """The same operations in the same order as in `_solve_columns`, for one column."""
+    rows, columns = orders
     lower_start, lower_column, lower_value = lower
     upper_start, upper_column, upper_value = upper
-    for i in range(rows):
-        total = b[i]
+    for i in range(len(rows)):
+        total = load[rows[i]]
         for p in range(lower_start[i], lower_start[i + 1]):
             total -= lower_value[p] * b[lower_column[p]]
         b[i] = total
-    for i in range(rows - 1, -1, -1):
+    for i in range(len(rows) - 1, -1, -1):
         total = b[i]
         for p in range(upper_start[i], upper_start[i + 1]):
             total -= upper_value[p] * b[upper_column[p]]
         b[i] = total * pivots[i]
+        found[columns[i]] = b[i]
 
 
 class TriangularFactors:
@@ -81,27 +88,21 @@ class TriangularFactors:
         steps = np.arange(self.size + 1, dtype=lower.indptr.dtype)
         self._lower = (lower.indptr - steps, lower.indices[keep_lower], lower.data[keep_lower])
         self._upper = (upper.indptr - steps, upper.indices[keep_upper], upper.data[keep_upper])
-        self._rows = np.asarray(factor.perm_r)
-        self._columns = np.asarray(factor.perm_c)
+        # Where row i of the permuted system comes from, and where its unknown goes.
+        self._orders = (np.argsort(factor.perm_r), np.argsort(factor.perm_c))
 
     def __call__(self, load: FloatArray) -> FloatArray:
         """The solution for right-hand sides (n,) or (n, k)."""
-        if load.ndim == 1:
-            return self._one(load)
+        factors = (self._orders, self._lower, self._upper, self._pivots)
+        load = np.asarray(load, dtype=np.float64)
         found = np.empty(load.shape)
+        if load.ndim == 1 or load.shape[1] == 1:
+            _solve_one(*factors, np.ascontiguousarray(load.ravel()), np.empty(self.size), found.reshape(-1))
+            return found
         for start in range(0, load.shape[1], COLUMNS):
-            part = load[:, start : start + COLUMNS]
-            if part.shape[1] == 1:
-                found[:, start] = self._one(part[:, 0])
-                continue
-            work = np.empty(part.shape)
-            work[self._rows] = part
-            _solve_columns(self.size, self._lower, self._upper, self._pivots, work)
-            found[:, start : start + COLUMNS] = work[self._columns]
+            part = np.ascontiguousarray(load[:, start : start + COLUMNS])
+            solved = found if part.shape == load.shape else np.empty(part.shape)
+            _solve_columns(*factors, part, np.empty(part.shape), solved)
+            if solved is not found:
+                found[:, start : start + COLUMNS] = solved
         return found
-
-    def _one(self, load: FloatArray) -> FloatArray:
-        work = np.empty(self.size)
-        work[self._rows] = load
-        _solve_one(self.size, self._lower, self._upper, self._pivots, work)
-        return work[self._columns]

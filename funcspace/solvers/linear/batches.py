@@ -15,10 +15,11 @@ from funcspace.functions import Function
 from funcspace.solvers.problem_data import batch_shape
 from funcspace.solvers.threads import available_cores, over_threads
 
-__all__ = ["SharedFactors", "solve_batch"]
+__all__ = ["SharedFactors", "put_rows", "solve_batch"]
 
 # Samples stepped together: their states stay in the second-level cache for a few ten thousand unknowns.
 TOGETHER = 64
+BLOCK = 256
 
 Data = dict[str, Any]
 
@@ -79,6 +80,15 @@ def solve_batch(
 
     over_threads(solve, len(groups), workers)
     return found.reshape(*batch, *shape)
+
+
+def put_rows(out: NDArray[Any], instant: int, dofs: Any, columns: NDArray[Any]) -> None:
+    """out[:, instant, dofs] = columns.T by blocks that stay in the cache while they are transposed."""
+    count = len(columns)
+    for start in range(0, count, BLOCK):
+        stop = min(start + BLOCK, count)
+        where = slice(start, stop) if isinstance(dofs, slice) else dofs[start:stop]
+        out[:, instant, where] = columns[start:stop].T
 
 
 def _functions(data: Any, name: str = "") -> Iterable[tuple[str, Function]]:

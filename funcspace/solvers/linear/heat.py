@@ -163,8 +163,7 @@ class Heat:
     def _states(self, data: dict[str, Any], shared: SharedFactors, out: FloatArray) -> None:
         parts = self.parts
         mass, operator = shared.get("matrices", lambda: self._matrices(data))
-        # A factorisation serves all steps, which pays for it up to larger systems than one solve would.
-        method = choose_method(self.method, len(parts.free) // 4, self.space.domain.dim)
+        method = choose_method(self.method, len(parts.free), self.space.domain.dim, reused=True)
         system = ThetaSystem(
             parts.pattern,
             mass,

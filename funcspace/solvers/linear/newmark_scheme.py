@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from funcspace.errors import SolverError
 from funcspace.solvers.assembly import SparsePattern
-from funcspace.solvers.linear.batches import SharedFactors
+from funcspace.solvers.linear.batches import SharedFactors, put_rows
 from funcspace.solvers.linear.time_data import Interval
 
 __all__ = ["OscillatingSystem", "element_frequency", "newmark"]
@@ -97,9 +97,9 @@ class _Record:
     energies: FloatArray | None = None
 
     def put(self, row: int, u: FloatArray, v: FloatArray) -> None:
-        self.displacements[:, row] = u.T
+        put_rows(self.displacements, row, slice(None), u)
         if self.velocities is not None:
-            self.velocities[:, row] = v.T
+            put_rows(self.velocities, row, slice(None), v)
 
 
 class _EqualSteps:
@@ -108,9 +108,10 @@ class _EqualSteps:
     def __init__(self, system: OscillatingSystem, beta: float, dt: float, shared: SharedFactors) -> None:
         self.system, self.beta, self.dt, self._shared = system, beta, dt, shared
         whole = system.pattern.whole
-        self._mass, self._stiffness, self._damping = (
-            whole(values) for values in (system.mass, system.stiffness, system.damping)
-        )
+        self._mass, self._stiffness = whole(system.mass), whole(system.stiffness)
+        self._forces = [
+            whole(values)[system.pattern.free] for values in (system.stiffness, system.damping) if values.any()
+        ]
         self._damped = bool(system.damping.any())
         self._solvers: dict[float, Any] = {}
 
@@ -132,7 +133,8 @@ class _EqualSteps:
             if given is not None:
                 jump = weight * ((given - u[fixed]) / dt - w[fixed])
             delta = self._change(now, u, w, jump, symmetric=step == 0)
-            v = w + 0.5 * delta if step else v
+            if step and (given is None or (step in rows and record.velocities is not None)):
+                v = w + 0.5 * delta
             if step in rows:
                 if not np.isfinite(u).all():
                     raise SolverError(
@@ -144,8 +146,14 @@ class _EqualSteps:
                     record.energies[:, rows[step]] = self._energy(before, u)
             if given is None:
                 break
-            w = v + 0.5 * delta
-            before, u = u, u + dt * w
+            if step:
+                w += delta
+            else:
+                w = v + 0.5 * delta
+            if record.energies is None:
+                u += dt * w
+            else:
+                before, u = u, u + dt * w
             u[fixed] = given
             if first and step == 0 and record.energies is not None:
                 record.energies[:, 0] = self._energy(before, u)
@@ -155,14 +163,20 @@ class _EqualSteps:
         """The change of w about an instant; that of the given components is known."""
         pattern, dt = self.system.pattern, self.dt
         solve, edge = self._solver(0.0 if symmetric else 0.5)
-        force = _columns(self.system.load(t), u.shape[1]) - self._stiffness @ u
-        if self._damped:
-            force -= self._damping @ w
-        right = dt * force[pattern.free]
+        right = np.zeros((len(pattern.free), u.shape[1]))
+        for matrix, state in zip(self._forces, (u, w), strict=False):
+            right -= matrix @ state
+        load = self.system.load(t)
+        if load.any():
+            right += load[:, pattern.free].T
+        right *= dt
         if jump.any():
             right -= edge @ jump
+        found = solve(right) if len(pattern.free) else right
+        if not len(pattern.fixed):
+            return found
         delta = np.empty_like(u)
-        delta[pattern.free] = solve(right) if len(pattern.free) else right
+        delta[pattern.free] = found
         delta[pattern.fixed] = jump
         return delta
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from funcspace.errors import InputError, SolverError
 from funcspace.solvers.assembly import SparsePattern
-from funcspace.solvers.linear.batches import SharedFactors
+from funcspace.solvers.linear.batches import SharedFactors, put_rows
 from funcspace.solvers.linear.time_data import Interval
 
 __all__ = ["ThetaSystem", "check_theta", "damped_steps", "integrate"]
@@ -127,7 +127,8 @@ def integrate(
                 f"the state is not finite at time {t + stretch.step:g}; `.state` is the last good one",
                 state=out[:, number],
             )
-        out[:, number + 1, free], out[:, number + 1, fixed] = u.T, edge.T
+        put_rows(out, number + 1, free, u)
+        put_rows(out, number + 1, fixed, edge)
 
 
 def _columns(values: FloatArray, samples: int) -> FloatArray:

@@ -208,8 +208,7 @@ class Wave:
     def _rows(self, data: dict[str, Any], shared: SharedFactors, out: FloatArray) -> None:
         parts, cells = self.parts, self.assembly.cells
         mass, damping, stiffness, slowness = shared.get("matrices", lambda: self._matrices(data))
-        # A factorisation serves all steps, which pays for it up to larger systems than one solve would.
-        method = choose_method(self.method, len(parts.free) // 4, self.space.domain.dim)
+        method = choose_method(self.method, len(parts.free), self.space.domain.dim, reused=True)
 
         def over_speed(values: FloatArray, size: int) -> FloatArray:
             return cells.load(values * slowness, size)  # the weak form is divided by c^2
