@@ -47,7 +47,7 @@ class Hyperelasticity:
 
     Stress and tangent are derivatives of psi by torch.func; the load goes up in steps that halve themselves where
     Newton's method (with a line search on Pi) does not converge, and Newton converges quadratically. Data are as for
-    `LinearElasticity`; a batch of data is a batch of problems.
+    `LinearElasticity`; a batch of data is a batch of problems. Nearly incompressible bodies take P2 or Q2 elements.
 
     Parameters
     ----------
