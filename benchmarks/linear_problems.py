@@ -363,7 +363,7 @@ def main() -> None:
             "## Batches that share a mesh\n\nThe loop assembles, factorises and steps each sample by itself; the "
             f"sharing loop assembles and factorises once. CPU seconds of one core, best of {arguments.rounds} rounds, "
             f"medians of the ratios. Needed: loop/library of at least {TARGET:g} over 20 steps, as in the data sets; "
-            "over more steps the factorisation that is shared counts for less, and the ratio tends to that of the solves.",
+            "over more steps the shared factorisation counts for less, and the ratio tends to that of the solves.",
             compared,
             f"{os.cpu_count()} cores, {platform.machine()}, load average {os.getloadavg()[0]:.1f} at the end; "
             f"Python {platform.python_version()}, {packages}.",
