@@ -333,11 +333,28 @@ def _propagate(matrices: FloatArray, rows: FloatArray, every: int, logs: FloatAr
 
 
 def _averaged(logs: FloatArray, time: float, blocks: int) -> tuple[FloatArray, FloatArray]:
-    """Mean growth per unit of time, and the covariance of that mean from the means over blocks."""
+    """Mean growth per unit of time, and the covariance of that mean.
+
+    With G_k the covariance of the means over blocks k apart, that of the overall mean is (G_0 + G_1 + G_1^T)/n. The
+    sums of growths fluctuate at the ends of a block without growing, which makes neighbours
+    anticorrelated: G_0 alone would be several times too large for flows. Directions in which little is left get the
+    share of the ends, G_0/n^2.
+    """
     n, count = logs.shape
     length = n // blocks
     means = logs[n - blocks * length :].reshape(blocks, length, count).mean(axis=1) / time
-    return logs.mean(axis=0) / time, np.cov(means.T).reshape(count, count) / blocks
+    centred = means - means.mean(axis=0)
+    own = centred.T @ centred / (blocks - 1)
+    next_to = centred[1:].T @ centred[:-1] / (blocks - 1)
+    total = own + next_to + next_to.T
+    # whitened by G_0, the floor is the same in all directions
+    size, vectors = np.linalg.eigh(own)
+    kept = size > 1e-12 * max(float(size[-1]), 1e-300)
+    root = vectors[:, kept] * np.sqrt(size[kept])
+    inverse = vectors[:, kept] / np.sqrt(size[kept])
+    share, axes = np.linalg.eigh(inverse.T @ total @ inverse)
+    axes = root @ axes
+    return logs.mean(axis=0) / time, (axes * np.maximum(share, 1.0 / blocks)) @ axes.T / blocks
 
 
 def _sorted(values: FloatArray, covariance: FloatArray, details: dict[str, Any]) -> Estimate:
