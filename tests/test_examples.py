@@ -64,3 +64,14 @@ def test_solver_in_the_loop(tmp_path: Path) -> None:
     metrics = example("solver_in_the_loop").main(tmp_path, resolution=9, steps=150)
     assert metrics["rel_l2"] < 0.6  # a constant coefficient scores 1
     assert (tmp_path / "inverted.png").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.dolfinx
+# FFCx leaves files that it compiles open
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_fenicsx_workflow(tmp_path: Path) -> None:
+    metrics = example("fenicsx_workflow").main(tmp_path, samples=100, epochs=10)
+    assert metrics["rel_l2"] < 0.25 and metrics["finer_rel_l2"] < 0.3
+    assert metrics["iterations_from_surrogate"] <= metrics["iterations"] + 2
+    assert (tmp_path / "plate.xdmf").stat().st_size > 1000 and (tmp_path / "plate.png").exists()
