@@ -42,8 +42,9 @@ def lyapunov_spectrum(
 
     (Benettin et al., Meccanica 15, 1980.) The orbit is iterated first; derivatives at all its states follow in large
     batches, by forward-mode automatic differentiation unless `jacobian` is given; compiled code multiplies
-    and orthonormalises them in float64. Errors are those of the means over `blocks` stretches of the orbit, so that
-    they hold if a stretch is longer than the memory of the dynamics.
+    and orthonormalises them in float64. Errors come from the means over `blocks` stretches of the orbit and the
+    covariance of neighbouring ones: they hold if a stretch is longer than the memory of the dynamics, and are rather
+    too large than too small for short orbits of flows.
 
     A system of the library, or any object with a method `lyapunov_spectrum`, is asked itself, with the arguments that
     were given and further ones that it knows.
