@@ -8,6 +8,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from funcspace.dynamics.catalogue.field_system import FieldSystem
+from funcspace.dynamics.catalogue.registry import system, systems
+from funcspace.dynamics.catalogue.system import System
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.integrators.solve import Guards
 from funcspace.dynamics.reconstruction.models.al_rnn import ALRNN
@@ -20,8 +23,6 @@ from funcspace.dynamics.reconstruction.teacher_forcing import (
     PerReplica,
     SparseTeacherForcing,
 )
-from funcspace.dynamics.systems.registry import system, systems
-from funcspace.dynamics.systems.system import System
 
 if TYPE_CHECKING:
     from funcspace.dynamics import integrators, invariants, metrics
@@ -32,6 +33,7 @@ __all__ = [
     "ClippedShallowPLRNN",
     "DendriticPLRNN",
     "Estimate",
+    "FieldSystem",
     "GeneralizedTeacherForcing",
     "Guards",
     "PerReplica",

@@ -13,7 +13,7 @@ __all__ = ["call_field"]
 
 
 @intrinsic
-def call_field(typingctx, address, time, state, i, parameters, j, out, k):  # type: ignore[no-untyped-def]
+def _call_field(typingctx, address, time, state, i, parameters, j, out, k):  # type: ignore[no-untyped-def]
     """Call the function at an address: (time, state[i], parameters[j], out[k]); rows of contiguous float64 arrays.
 
     The driver is compiled without knowing which function it will call, so that one compiled driver, kept on disk,
@@ -38,3 +38,6 @@ def call_field(typingctx, address, time, state, i, parameters, j, out, k):  # ty
         return context.get_dummy_value()
 
     return types.none(*arguments), generate
+
+
+call_field: Any = _call_field  # numba supplies the first argument

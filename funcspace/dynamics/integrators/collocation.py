@@ -29,7 +29,7 @@ def radau_coefficients(stages: int) -> tuple[np.ndarray, np.ndarray, float, np.n
     """
     polynomial = np.poly1d([1.0, 0.0]) ** (stages - 1) * np.poly1d([1.0, -1.0]) ** stages
     derivative = polynomial.deriv(stages - 1)
-    nodes = np.sort(derivative.roots.real)
+    nodes = np.sort(np.real(derivative.roots))
     for _ in range(3):
         nodes = nodes - derivative(nodes) / derivative.deriv()(nodes)
     nodes[-1] = 1.0

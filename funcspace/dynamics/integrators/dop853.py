@@ -345,7 +345,7 @@ def _compiled(dimension: int) -> Any:
                             out[row, sample, i] = w[0, i] + x * (w[19, i] + y * inner)
                         sample += 1
                     if crossed:
-                        low, high, value_low, value_high = 0.0, 1.0, before, after
+                        x, low, high, value_low, value_high = 0.5, 0.0, 1.0, before, after
                         for attempt in range(60):
                             x = (low * value_high - high * value_low) / (value_high - value_low)
                             if attempt % 3 == 2 or not low < x < high:

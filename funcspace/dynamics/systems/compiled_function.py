@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from funcspace.errors import InputError
+from funcspace.geometry.cached_property import cached_property
 
 __all__ = ["CompiledFunction"]
 
@@ -61,7 +62,7 @@ class CompiledFunction:
     @cached_property
     def _source(self) -> Any:
         """The compiled function (t, state, p, out) that the addresses are made from."""
-        import numba
+        numba: Any = import_module("numba")
 
         plain = getattr(self.function, "py_func", self.function)
         inner = numba.njit(plain, error_model="numpy")
@@ -77,11 +78,11 @@ class CompiledFunction:
         )
         scope: dict[str, Any] = {"inner": inner}
         exec(compile(text, "<right-hand side>", "exec"), scope)
-        call = numba.njit(scope["call"], error_model="numpy")
+        call: Any = numba.njit(scope["call"], error_model="numpy")
         array = numba.types.Array(numba.float64, 1, "C")
         try:
             call.compile((numba.float64, array, array, array))
-        except numba.core.errors.NumbaError as error:
+        except numba.errors.NumbaError as error:
             reason = str(error).strip().splitlines()
             raise InputError(
                 f"the right-hand side {plain.__name__!r} can be neither traced nor compiled: "
@@ -90,7 +91,7 @@ class CompiledFunction:
         return call
 
     def _pointer(self, jacobian: bool) -> Any:
-        import numba
+        numba: Any = import_module("numba")
 
         call, d, entries = self._source, self.dimension, max(1, self.entries)
         kind = numba.types.CPointer(numba.float64)
@@ -129,7 +130,7 @@ class CompiledFunction:
 
     @cached_property
     def _extended(self) -> Any:
-        import numba
+        numba: Any = import_module("numba")
 
         call, d, entries = self._source, self.dimension, self.entries
         kind = numba.types.CPointer(numba.float64)

@@ -6,7 +6,6 @@ import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from funcspace.dynamics.compiled.expression import Graph, TracingError
 from funcspace.dynamics.compiled.llvm_code import extended_address, field_address
 from funcspace.dynamics.compiled.tracing import entries, retargeted
 from funcspace.errors import InputError
+from funcspace.geometry.cached_property import cached_property
 
 __all__ = ["Formula", "parameter_arguments", "symbols"]
 

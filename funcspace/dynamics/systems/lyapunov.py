@@ -90,7 +90,7 @@ def lyapunov_spectrum(
         else _Flow(system, first, before, count, tolerance, workers)
     )
     run.advance(max(WARM_UP * each, (10.0 if system.kind == "flow" else 100.0) * unit))
-    blocks, divergences = [], []
+    blocks, divergences, duration = [], [], 0.0
     for _ in range(BLOCKS):
         growth, divergence, duration = run.advance(each / BLOCKS)
         blocks.append(growth / duration)

@@ -9,6 +9,7 @@ import numpy as np
 
 from funcspace.dynamics.compiled.expression import TracingError
 from funcspace.dynamics.systems import dysts_equations as dysts
+from funcspace.dynamics.systems.field_system import FIELDS, field_system
 from funcspace.dynamics.systems.formula import Formula, parameter_arguments
 from funcspace.dynamics.systems.own_equations import (
     CORRECTED,
@@ -24,7 +25,7 @@ __all__ = ["system", "systems"]
 Kind = Literal["flow", "map"]
 # Conservative, though the database does not say so.
 HAMILTONIAN = ("HenonHeiles",)
-FAMILIES = ("TwoScaleLorenz96",)
+OTHERS = ("TwoScaleLorenz96", *FIELDS)
 ANNOTATIONS = (
     "maximum_lyapunov_estimated",
     "lyapunov_spectrum_estimated",
@@ -47,11 +48,12 @@ def system(
     scale: Any = None,
     parameters: Mapping[str, Any] | None = None,
     corrected: bool = True,
-) -> System:
+) -> Any:
     r"""A system by its name in the database, or from a right-hand side of one's own.
 
-    Names are those of dysts (129 flows, 23 maps), "Lorenz96" of any `dimension` and "TwoScaleLorenz96". "Duffing" is a
-    flow and, with `kind="map"`, a map. `DoublePendulum` and `WindmiReduced` follow their published equations, of which
+    Names are those of dysts (129 flows, 23 maps), "Lorenz96" of any `dimension`, "TwoScaleLorenz96", and the fields
+    "KuramotoSivashinsky" and "KolmogorovFlow", each a `FieldSystem`. "Duffing" is a flow and,
+    with `kind="map"`, a map. `DoublePendulum` and `WindmiReduced` follow their published equations, of which
     the database differs, and the dry friction of `StickSlipOscillator` is continuous; `corrected=False` gives the
     equations of the database.
 
@@ -89,6 +91,8 @@ def system(
     array([[ 0. ,  1. ],
            [-1. , -0.2]])
     """
+    if isinstance(equations, str) and equations in FIELDS:
+        return field_system(equations)
     if isinstance(equations, str):
         found = _named(equations, dimension, kind, corrected)
         if initial is not None:
@@ -152,7 +156,7 @@ def _named(name: str, dimension: int | None, kind: Kind | None, corrected: bool)
     if name not in (maps if kind == "map" else flows):
         if name in dysts.names("delay"):
             raise InputError(f"{name} is a delay equation; it has a history instead of a state and is no flow or map")
-        raise InputError(unknown("system" if kind == "flow" else "map", name, (*flows, *maps, *FAMILIES)))
+        raise InputError(unknown("system" if kind == "flow" else "map", name, (*flows, *maps, *OTHERS)))
     if name == "Lorenz96" and kind == "flow" and dimension is not None:
         return _lorenz96(dimension)
     found = _map(name, corrected) if kind == "map" else _flow(name, corrected)

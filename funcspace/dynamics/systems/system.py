@@ -6,7 +6,6 @@ import difflib
 import html
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from funcspace.dynamics.systems.formula import Formula
 from funcspace.errors import InputError
+from funcspace.geometry.cached_property import cached_property
 
 if TYPE_CHECKING:
     from funcspace.dynamics.estimate import Estimate

@@ -11,11 +11,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from funcspace.dynamics.catalogue.formula import Formula
 from funcspace.dynamics.compiled.differentiation import jacobian
 from funcspace.dynamics.compiled.evaluation import evaluate
 from funcspace.dynamics.compiled.expression import Graph, TracingError
 from funcspace.dynamics.compiled.llvm_code import extended_address, field_address
-from funcspace.dynamics.systems.formula import Formula
 
 SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from funcspace.dynamics.catalogue.formula import Formula
 from funcspace.dynamics.integrators import Guards, solve
 from funcspace.dynamics.integrators.batched import integrate_batched
 from funcspace.dynamics.integrators.collocation import radau_coefficients
-from funcspace.dynamics.systems.formula import Formula
 from funcspace.errors import InputError, SolverError
 
 NONE = np.empty((1, 0))

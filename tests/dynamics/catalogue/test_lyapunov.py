@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from funcspace.dynamics.systems import system, systems
+from funcspace.dynamics.catalogue import system, systems
 from funcspace.errors import InputError, SolverError
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from funcspace.dynamics import Guards
-from funcspace.dynamics.systems import system, systems
+from funcspace.dynamics.catalogue import system, systems
 from funcspace.errors import InputError, SolverError
 
 # Jumps of the right-hand side: what a solution is worth there depends on how the jump is passed.

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from funcspace.dynamics.systems import system
-from funcspace.dynamics.systems.compiled_function import CompiledFunction
-from funcspace.dynamics.systems.formula import Formula
-from funcspace.dynamics.systems.torch_field import TorchField
+from funcspace.dynamics.catalogue import system
+from funcspace.dynamics.catalogue.compiled_function import CompiledFunction
+from funcspace.dynamics.catalogue.formula import Formula
+from funcspace.dynamics.catalogue.torch_field import TorchField
 from funcspace.errors import InputError
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from funcspace.dynamics.systems import system, systems
-from funcspace.dynamics.systems.dysts_equations import database, names
+from funcspace.dynamics.catalogue import system, systems
+from funcspace.dynamics.catalogue.dysts_equations import database, names
 from funcspace.errors import InputError
 
 with warnings.catch_warnings():

@@ -1,0 +1,327 @@
+"""The systems by name, and systems of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from funcspace.dynamics.catalogue import dysts_equations as dysts
+from funcspace.dynamics.catalogue.field_system import FIELDS, field_system
+from funcspace.dynamics.catalogue.formula import Formula, parameter_arguments
+from funcspace.dynamics.catalogue.own_equations import (
+    CORRECTED,
+    CORRECTED_MAPS,
+    lorenz96,
+    two_scale_lorenz96,
+)
+from funcspace.dynamics.catalogue.system import System, unknown
+from funcspace.dynamics.compiled.expression import TracingError
+from funcspace.errors import InputError
+
+__all__ = ["system", "systems"]
+
+Kind = Literal["flow", "map"]
+# Conservative, though the database does not say so.
+HAMILTONIAN = ("HenonHeiles",)
+OTHERS = ("TwoScaleLorenz96", *FIELDS)
+ANNOTATIONS = (
+    "maximum_lyapunov_estimated",
+    "lyapunov_spectrum_estimated",
+    "kaplan_yorke_dimension",
+    "correlation_dimension",
+    "multiscale_entropy",
+    "pesin_entropy",
+)
+STATES_TRIED = 3
+
+
+def system(
+    equations: Any,
+    *,
+    dimension: int | None = None,
+    initial: Any = None,
+    name: str | None = None,
+    kind: Kind | None = None,
+    period: float | None = None,
+    scale: Any = None,
+    parameters: Mapping[str, Any] | None = None,
+    corrected: bool = True,
+) -> Any:
+    r"""A system by its name in the database, or from a right-hand side of one's own.
+
+    Names are those of dysts (129 flows, 23 maps), "Lorenz96" of any `dimension`, "TwoScaleLorenz96", and the fields
+    "KuramotoSivashinsky" and "KolmogorovFlow", each a `FieldSystem`. "Duffing" is a flow and,
+    with `kind="map"`, a map. `DoublePendulum` and `WindmiReduced` follow their published equations, of which
+    the database differs, and the dry friction of `StickSlipOscillator` is continuous; `corrected=False` gives the
+    equations of the database.
+
+    A function `rhs(t, state) -> derivatives` (of a map: `f(state)`) is written in plain Python with math and NumPy,
+    with parameters as arguments that have a default. It is run once on expressions, which gives exact derivatives and
+    a torch version; where it branches on the state it is compiled by numba instead. A function of torch tensors
+    (states (batch, dimension)) is integrated by torch, all trajectories of a batch together.
+
+    Parameters
+    ----------
+    equations : name, function, or a system object of dysts.
+    dimension, initial : of a system of one's own, length of the state and a state to start from.
+    name : what it is called; the function's name by default.
+    kind : "flow" (default) or "map".
+    period : time scale, in the function's unit of time; needed for starts on the attractor and for points per period.
+    scale : typical size of the components, for tolerances; 1 by default.
+    parameters : other values of some parameters, by name.
+    corrected : whether to correct equations of the database that are wrong.
+
+    Raises
+    ------
+    InputError
+        Unknown names (the nearest are suggested), wrong dimension, a function that can be neither traced nor compiled.
+    MissingDependencyError
+        For names, when dysts is not installed.
+
+    Examples
+    --------
+    >>> import funcspace as fs
+    >>> def rhs(t, state, damping=0.1):
+    ...     x, v = state
+    ...     return v, -x - damping * v
+    >>> pendulum = fs.dynamics.system(rhs, dimension=2, initial=(1.0, 0.0), name="pendulum", period=6.28)
+    >>> pendulum.with_parameters(damping=0.2).jacobian([0.0, 0.0])
+    array([[ 0. ,  1. ],
+           [-1. , -0.2]])
+    """
+    if isinstance(equations, str) and equations in FIELDS:
+        return field_system(equations)
+    if isinstance(equations, str):
+        found = _named(equations, dimension, kind, corrected)
+        if initial is not None:
+            found = found.with_initial(initial)
+        if name is not None or period is not None or scale is not None:
+            raise InputError(f"{equations} has its name, period and scale; they are given for functions only")
+    elif type(equations).__module__.startswith("dysts."):
+        found = _named(type(equations).__name__, None, kind, corrected).with_parameters(**equations.params)
+        found = found.with_initial(equations.ic if initial is None else initial)
+    elif callable(equations):
+        found = _own(equations, dimension, initial, name, kind or "flow", period, scale)
+    else:
+        raise InputError(f"a system is given by its name or a function, not by {type(equations).__name__}")
+    return found.with_parameters(**parameters) if parameters else found
+
+
+def systems(
+    kind: Kind | None = None,
+    *,
+    dimension: int | None = None,
+    hamiltonian: bool | None = None,
+    nonautonomous: bool | None = None,
+) -> tuple[str, ...]:
+    """Names of the systems of the database, in alphabetical order, those that have all the properties asked for.
+
+    >>> import funcspace as fs
+    >>> len(fs.dynamics.systems("flow")), len(fs.dynamics.systems("map"))
+    (129, 23)
+    >>> fs.dynamics.systems("flow", dimension=6)
+    ('CellCycle', 'Hopfield', 'LorenzCoupled')
+    """
+    if kind not in (None, "flow", "map"):
+        raise InputError(unknown("kind", kind, ("flow", "map")))
+    found = []
+    for each in ("flow", "map") if kind is None else (kind,):
+        records = dysts.database(each == "map")
+        for name in dysts.names(each):
+            record = records[name]
+            properties = (
+                (dimension, len(record["initial_conditions"])),
+                (hamiltonian, _hamiltonian(name, record)),
+                (nonautonomous, bool(record.get("nonautonomous", False))),
+            )
+            if all(wanted is None or wanted == value for wanted, value in properties):
+                found.append(name)
+    return tuple(sorted(set(found)))
+
+
+def _hamiltonian(name: str, record: Mapping[str, Any]) -> bool:
+    return bool(record.get("hamiltonian", False)) or name in HAMILTONIAN
+
+
+def _named(name: str, dimension: int | None, kind: Kind | None, corrected: bool) -> System:
+    if name == "TwoScaleLorenz96":
+        return _two_scale_lorenz96(36 * 11 if dimension is None else dimension)
+    flows, maps = dysts.names("flow"), dysts.names("map")
+    if kind is None:
+        kind = "map" if name in maps and name not in flows else "flow"
+    if kind not in ("flow", "map"):
+        raise InputError(unknown("kind", kind, ("flow", "map")))
+    if name not in (maps if kind == "map" else flows):
+        if name in dysts.names("delay"):
+            raise InputError(f"{name} is a delay equation; it has a history instead of a state and is no flow or map")
+        raise InputError(unknown("system" if kind == "flow" else "map", name, (*flows, *maps, *OTHERS)))
+    if name == "Lorenz96" and kind == "flow" and dimension is not None:
+        return _lorenz96(dimension)
+    found = _map(name, corrected) if kind == "map" else _flow(name, corrected)
+    if dimension not in (None, found.dimension):
+        raise InputError(f"{name} has dimension {found.dimension}; got dimension={dimension}")
+    return found
+
+
+def _flow(name: str, corrected: bool) -> System:
+    record = dysts.database()[name]
+    formula, own = dysts.formula_of(name), corrected and name in CORRECTED
+    if own:
+        traced = Formula.traced(CORRECTED[name], formula.dimension, formula.shapes)
+        formula = _with_coordinates(traced, formula)
+    start, deviation = np.asarray(record["initial_conditions"], dtype=np.float64), np.array(record["std"])
+    unbounded = list(record["unbounded_indices"])
+    # What grows, a phase or an angle, is measured by how far it comes in a period.
+    reach = abs(formula.evaluate(start, 0.0, formula.pack(record["parameters"]))) * record["period"]
+    deviation[unbounded] = np.maximum(deviation[unbounded], reach[unbounded])
+    return System(
+        name=name,
+        equations=formula,
+        kind="flow",
+        parameters=record["parameters"],
+        initial=start,
+        period=float(record["period"]),
+        scale=np.where(deviation > 0, deviation, 1.0),
+        hamiltonian=_hamiltonian(name, record),
+        nonautonomous=bool(record["nonautonomous"]),
+        unbounded=tuple(unbounded),
+        corrected=own,
+        description=record["description"] or "",
+        citation=record["citation"] or "",
+        annotations={key: record[key] for key in ANNOTATIONS if record.get(key) is not None},
+    )
+
+
+def _with_coordinates(formula: Formula, original: Formula) -> Formula:
+    """The corrected equations with the bounded coordinates and names of the original."""
+    graph, wrapped = formula.graph, []
+    places: list[int] = []
+    for node in original.graph.nodes:
+        leaf = node[0] in ("constant", "state", "parameter", "time")
+        places.append(graph.put(*node) if leaf else graph.put(node[0], *(places[i] for i in node[1:])))
+    wrapped = tuple(places[i] for i in original.wrapped)
+    return Formula(graph, formula.outputs, formula.dimension, formula.shapes, wrapped, original.variables)
+
+
+def _map(name: str, corrected: bool) -> System:
+    record = dysts.database(True)[name]
+    start = np.asarray(record["initial_conditions"], dtype=np.float64)
+    if name in CORRECTED_MAPS:
+        shapes = dysts.shapes_of(record["parameters"])
+        formula = Formula.traced(CORRECTED_MAPS[name], len(start), shapes, discrete=True)
+    else:
+        formula = dysts.formula_of(name, True)
+    citation = record.get("citation", "").strip(". ")
+    return System(
+        name=name,
+        equations=formula,
+        kind="map",
+        parameters=record["parameters"],
+        initial=start,
+        period=1.0,
+        hamiltonian=bool(record.get("hamiltonian", False)),
+        citation=citation,
+    )
+
+
+def _lorenz96(dimension: int) -> System:
+    if dimension < 4:
+        raise InputError(f"Lorenz96 is a ring of at least 4 sites; got dimension={dimension}")
+    start = np.full(dimension, 8.0)
+    start[0] += 0.01
+    return System(
+        name="Lorenz96",
+        equations=Formula.traced(lorenz96, dimension, {"f": ()}),
+        kind="flow",
+        parameters={"f": 8.0},
+        initial=start,
+        period=LORENZ96_PERIOD,
+        scale=3.6,
+        description="Waves on a ring of latitude, damped and forced.",
+        citation="Lorenz, E. N. (1996). Predictability: a problem partly solved. ECMWF Seminar on Predictability.",
+    )
+
+
+LORENZ96_PERIOD = 1.7
+
+
+def _two_scale_lorenz96(dimension: int, per_site: int = 10) -> System:
+    if dimension % (per_site + 1) or dimension < 4 * (per_site + 1):
+        raise InputError(
+            f"TwoScaleLorenz96 has K slow sites and {per_site} fast ones to each, K ({per_site} + 1) in all with K at "
+            f"least 4; got dimension={dimension}"
+        )
+    sites = dimension // (per_site + 1)
+    names = ("f", "h", "c", "b")
+    start = np.concatenate([3.0 * np.cos(np.arange(sites)), 0.1 * np.cos(3.0 * np.arange(sites * per_site))])
+    return System(
+        name="TwoScaleLorenz96",
+        equations=Formula.traced(two_scale_lorenz96(sites, per_site), dimension, {name: () for name in sorted(names)}),
+        kind="flow",
+        parameters={"f": 10.0, "h": 1.0, "c": 10.0, "b": 10.0},
+        initial=start,
+        period=LORENZ96_PERIOD,
+        scale=np.concatenate([np.full(sites, 3.0), np.full(sites * per_site, 0.3)]),
+        description="Slow waves on a ring, each coupled to fast ones.",
+        citation="Lorenz, E. N. (1996). Predictability: a problem partly solved. ECMWF Seminar on Predictability.",
+    )
+
+
+def _own(
+    function: Callable[..., Any],
+    dimension: int | None,
+    initial: Any,
+    name: str | None,
+    kind: Kind,
+    period: float | None,
+    scale: Any,
+) -> System:
+    if kind not in ("flow", "map"):
+        raise InputError(unknown("kind", kind, ("flow", "map")))
+    if initial is None:
+        raise InputError("a system of one's own needs initial=..., a state to start from")
+    start = np.atleast_1d(np.asarray(initial, dtype=np.float64))
+    size = len(start) if dimension is None else dimension
+    if start.shape != (size,):
+        raise InputError(f"initial must have as many components as the system, {size}; got shape {start.shape}")
+    parameters = parameter_arguments(function, 1 if kind == "map" else 2)
+    shapes = {key: np.shape(value) for key, value in parameters.items()}
+    return System(
+        name=name or getattr(function, "__name__", "system"),
+        equations=_equations(function, start, parameters, shapes, kind == "map"),
+        kind=kind,
+        parameters=parameters,
+        initial=start,
+        period=1.0 if kind == "map" and period is None else period,
+        scale=1.0 if scale is None else np.asarray(scale, dtype=np.float64),
+    )
+
+
+def _equations(
+    function: Callable[..., Any],
+    start: np.ndarray,
+    parameters: Mapping[str, Any],
+    shapes: Mapping[str, tuple[int, ...]],
+    discrete: bool,
+) -> Any:
+    from funcspace.dynamics.catalogue.compiled_function import CompiledFunction
+    from funcspace.dynamics.catalogue.torch_field import TorchField, in_torch
+
+    if in_torch(function):
+        return TorchField(function, len(start), shapes, discrete=discrete)
+    try:
+        formula = Formula.traced(function, len(start), shapes, discrete=discrete)
+    except TracingError:
+        return CompiledFunction(function, len(start), shapes, discrete=discrete)
+    packed = formula.pack(parameters)
+    for k in range(STATES_TRIED):
+        state, t = start * (1.0 + 0.1 * k) + 0.01 * k, 0.7 * k
+        with np.errstate(all="ignore"):
+            plain = function(*(() if discrete else (t,)), state, **parameters)
+        if not np.allclose(
+            np.asarray(plain, dtype=np.float64).ravel(), formula.evaluate(state, t, packed), rtol=1e-9, equal_nan=True
+        ):
+            return CompiledFunction(function, len(start), shapes, discrete=discrete)
+    return formula

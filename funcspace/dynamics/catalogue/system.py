@@ -1,0 +1,384 @@
+"""A dynamical system: equations, parameters, a state to start from, time scales, and what can be asked of it."""
+
+from __future__ import annotations
+
+import difflib
+import html
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from funcspace.dynamics.catalogue.formula import Formula
+from funcspace.errors import InputError
+from funcspace.geometry.cached_property import cached_property
+
+if TYPE_CHECKING:
+    from funcspace.dynamics.catalogue.compiled_function import CompiledFunction
+    from funcspace.dynamics.catalogue.torch_field import TorchField
+    from funcspace.dynamics.estimate import Estimate
+    from funcspace.dynamics.integrators.solve import Guards, Method
+    from funcspace.functions import Function
+
+__all__ = ["System", "unknown"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class System:
+    r"""A flow :math:`\dot x = f(t, x; p)` or a map :math:`x_{k+1} = f(x_k; p)`.
+
+    `funcspace.dynamics.system` makes one. It does not change: `with_parameters` and `with_initial` give others.
+
+    Attributes
+    ----------
+    name : what it is called.
+    equations : the compiled right-hand side.
+    kind : "flow" or "map".
+    parameters : numbers or arrays by name.
+    initial : a state to start from, (dimension,).
+    period : dominant period, the unit of `points_per_period`; None where it is not known. 1 for a map.
+    scale : typical size of each component, for tolerances, (dimension,).
+    hamiltonian : whether it conserves volume and energy.
+    nonautonomous : whether it is driven; the phase of the drive is then a component of the state.
+    unbounded : components that grow without bound, such as angles.
+    corrected : whether the equations correct those of the database.
+    description, citation : texts of the database.
+    annotations : other numbers of the database, as published there; not all of them are right.
+
+    Examples
+    --------
+    >>> import funcspace as fs
+    >>> lorenz = fs.dynamics.system("Lorenz").with_parameters(rho=35.0)
+    >>> lorenz.rhs(np.array([1.0, 2.0, 3.0]))
+    array([10.   , 30.   , -6.001])
+    >>> lorenz.trajectory(1000, points_per_period=100, seed=0)
+    Function 'Lorenz': linear on Times(0.0, 0.015008, 1000), values (3,), float64
+    """
+
+    name: str
+    equations: Formula | CompiledFunction | TorchField
+    kind: Literal["flow", "map"]
+    parameters: Mapping[str, Any]
+    initial: np.ndarray
+    period: float | None = None
+    scale: np.ndarray | float = 1.0
+    hamiltonian: bool = False
+    nonautonomous: bool = False
+    unbounded: tuple[int, ...] = ()
+    corrected: bool = False
+    description: str = ""
+    citation: str = ""
+    annotations: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        start = np.array(self.initial, dtype=np.float64)
+        if start.shape != (self.dimension,):
+            raise InputError(f"{self.name} has {self.dimension} components; the initial state has shape {start.shape}")
+        if not np.isfinite(start).all():
+            i = int(np.flatnonzero(~np.isfinite(start))[0])
+            raise InputError(f"the initial state of {self.name} must be finite; component {i} is {start[i]}")
+        if self.period is not None and not (np.isfinite(self.period) and self.period > 0):
+            raise InputError(f"the period of {self.name} must be positive; got {self.period}")
+        start.setflags(write=False)
+        object.__setattr__(self, "initial", start)
+        object.__setattr__(self, "parameters", MappingProxyType(_checked(self, self.parameters)))
+        object.__setattr__(self, "annotations", MappingProxyType(dict(self.annotations)))
+
+    @property
+    def dimension(self) -> int:
+        """Number of components of the state."""
+        return self.equations.dimension
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the components."""
+        if self.equations.variables:
+            return self.equations.variables
+        return (
+            tuple("xyz"[: self.dimension]) if self.dimension <= 3 else tuple(f"x{i + 1}" for i in range(self.dimension))
+        )
+
+    def rhs(self, state: Any, t: Any = 0.0) -> Any:
+        """The derivatives (of a map: the next state) at states (..., dimension): an array or tensor like `state`."""
+        states, parameters = self._door(state)
+        return self.equations.evaluate(states, t, parameters)
+
+    def jacobian(self, state: Any, t: Any = 0.0) -> Any:
+        r"""The matrix :math:`\partial f_i / \partial x_j` at states (..., dimension): (..., dimension, dimension)."""
+        states, parameters = self._door(state)
+        return self.equations.jacobian(states, t, parameters)
+
+    def divergence(self, state: Any, t: Any = 0.0) -> Any:
+        r""":math:`\sum_i \partial f_i / \partial x_i`, the rate at which a flow lets volumes grow, at states."""
+        states, parameters = self._door(state)
+        return self.equations.divergence(states, t, parameters)
+
+    def wrap(self, state: Any) -> Any:
+        """Bounded coordinates in place of angles that grow, as in the pictures of the database; else the state."""
+        states, parameters = self._door(state)
+        return self.equations.wrap(states, parameters)
+
+    def _door(self, state: Any) -> tuple[Any, Any]:
+        import torch
+
+        if isinstance(state, torch.Tensor):
+            shape, states = tuple(state.shape), state
+            parameters: Any = torch.as_tensor(self.packed, dtype=state.dtype, device=state.device)
+        else:
+            states, parameters = np.asarray(state, dtype=np.float64), self.packed
+            shape = states.shape
+        if not shape or shape[-1] != self.dimension:
+            raise InputError(f"{self.name} has states (..., {self.dimension}); got shape {shape}")
+        return states, parameters
+
+    @cached_property
+    def packed(self) -> np.ndarray:
+        """The parameters as the vector that the compiled code takes."""
+        return self.equations.pack(self.parameters)
+
+    def with_parameters(self, **values: Any) -> System:
+        """The system with some parameters changed; the others keep their values.
+
+        Raises
+        ------
+        InputError
+            For a name that is no parameter (the known ones are listed) or a value of another shape.
+        """
+        return replace(self, parameters={**self.parameters, **self.known(values)})
+
+    def with_initial(self, initial: Any) -> System:
+        """The system with another state to start from."""
+        return replace(self, initial=np.asarray(initial, dtype=np.float64))
+
+    def known(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values, once all names are found to be parameters."""
+        for name in values:
+            if name not in self.parameters:
+                raise InputError(unknown("parameter", name, self.parameters, f" of {self.name}"))
+        return dict(values)
+
+    def trajectory(
+        self,
+        n: int,
+        *,
+        points_per_period: float | None = None,
+        dt: float | None = None,
+        points_per_lyapunov_time: float | None = None,
+        batch: int | None = None,
+        seed: int | None = None,
+        transient: float = 0.0,
+        noise: float = 0.0,
+        standardise: bool = False,
+        parameters: Mapping[str, Any] | None = None,
+        initial: Any = None,
+        wrapped: bool = False,
+        tolerance: float = 1e-13,
+        method: Method = "auto",
+        step: float | None = None,
+        guards: Guards | None = None,
+        workers: int | None = None,
+    ) -> Function:
+        """Samples of one solution or of a batch: a Function over Times, coefficients ([batch,] n, dimension).
+
+        The samples are exactly equispaced: the k-th belongs to time k dt. Sample i of a batch depends on the seed and
+        i alone, neither on the batch nor on the number of workers.
+
+        Parameters
+        ----------
+        n : number of instants, the initial one included.
+        points_per_period, dt, points_per_lyapunov_time : one of them says how far instants are apart; 100 points per
+            period when none is given. Of a map, dt is a whole number of iterations, 1 when nothing is given.
+        batch : number of trajectories; a single one without batch axis when None.
+        seed : starts are drawn on the attractor: from a long orbit of the system, at random times. Without a seed a
+            single trajectory starts at `initial`.
+        transient : time that passes before the first sample, in periods (of a map: iterations).
+        noise : standard deviation of Gaussian noise added to the samples, relative to that of each component.
+        standardise : shift and scale components to mean 0 and variance 1 over the long orbit.
+        parameters : values by name for this call; one with a leading batch axis differs from trajectory to trajectory.
+        initial : state (dimension,) or (batch, dimension) to start from.
+        wrapped : give bounded coordinates in place of growing angles.
+        tolerance, method, step, guards : see `funcspace.dynamics.integrators.solve`.
+        workers : threads that share a batch; all cores by default.
+
+        Raises
+        ------
+        InputError
+            Arguments out of range or in contradiction, unknown parameters.
+        SolverError
+            When a trajectory diverges or cannot be continued; nothing is returned then.
+        """
+        from funcspace.dynamics.catalogue.trajectory import Sampling, sample
+
+        sampling = Sampling(n, points_per_period, dt, points_per_lyapunov_time)
+        return sample(
+            self,
+            sampling,
+            batch=batch,
+            seed=seed,
+            transient=transient,
+            noise=noise,
+            standardise=standardise,
+            parameters=parameters,
+            initial=initial,
+            wrapped=wrapped,
+            tolerance=tolerance,
+            method=method,
+            step=step,
+            guards=guards,
+            workers=workers,
+        )
+
+    def lyapunov_spectrum(
+        self,
+        *,
+        time: float | None = None,
+        exponents: int | None = None,
+        seed: int = 0,
+        batch: int | None = None,
+        tolerance: float = 1e-8,
+        workers: int | None = None,
+    ) -> Estimate:
+        """The Lyapunov exponents with their standard errors, largest first; see `catalogue.lyapunov`.
+
+        >>> import funcspace as fs
+        >>> spectrum = fs.dynamics.system("Henon").lyapunov_spectrum(time=4000, seed=0)
+        >>> bool(abs(spectrum[0] - 0.419) < 0.02)
+        True
+        """
+        from funcspace.dynamics.catalogue.lyapunov import lyapunov_spectrum
+
+        return lyapunov_spectrum(
+            self, time=time, exponents=exponents, seed=seed, batch=batch, tolerance=tolerance, workers=workers
+        )
+
+    def poincare_section(
+        self,
+        normal: Any,
+        offset: float = 0.0,
+        *,
+        count: int = 1000,
+        direction: int = 1,
+        seed: int | None = None,
+        transient: float = 0.0,
+        longest: float | None = None,
+        tolerance: float = 1e-12,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Times (count,) and states (count, dimension) at which the orbit crosses the plane `normal . x = offset`.
+
+        Parameters
+        ----------
+        normal : vector (dimension,).
+        count : number of crossings.
+        direction : 1 for crossings towards larger `normal . x`, -1 for the others, 0 for both.
+        seed, transient : as in `trajectory`.
+        longest : time after which the search ends, 20 periods per crossing by default.
+
+        Raises
+        ------
+        SolverError
+            When the orbit does not cross the plane as often in that time.
+        """
+        from funcspace.dynamics.catalogue.section import poincare_section
+
+        return poincare_section(
+            self,
+            np.asarray(normal, dtype=np.float64),
+            float(offset),
+            count=count,
+            direction=direction,
+            seed=seed,
+            transient=transient,
+            longest=longest,
+            tolerance=tolerance,
+        )
+
+    @cached_property
+    def largest_exponent(self) -> float:
+        """The largest Lyapunov exponent, measured once; the unit of `points_per_lyapunov_time` is its inverse.
+
+        Raises
+        ------
+        InputError
+            When it is not positive beyond three standard errors.
+        """
+        spectrum = self.lyapunov_spectrum(exponents=1)
+        if not spectrum[0] > 3.0 * spectrum.error[0]:
+            raise InputError(
+                f"{self.name} has no Lyapunov time: its largest exponent is {spectrum[0]:.3g} +- "
+                f"{spectrum.error[0]:.1g}; give points_per_period or dt"
+            )
+        return spectrum[0]
+
+    @cached_property
+    def reference_orbit(self) -> tuple[np.ndarray, float]:
+        """States (instants, dimension) of a long orbit and their spacing, from which starts are drawn."""
+        from funcspace.dynamics.catalogue.trajectory import long_orbit
+
+        return long_orbit(self)
+
+    def plot(self, n: int = 5000, **options: Any) -> Any:
+        """Draw a trajectory of n points; options go to `Function.plot`. Returns the matplotlib axes."""
+        return self.trajectory(n, seed=0, wrapped=True).plot(**options)
+
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError(f"{self.name} is a system and no sequence; system.trajectory(n) gives states")
+
+    def __repr__(self) -> str:
+        kind = {"flow": "flow", "map": "map"}[self.kind]
+        values = ", ".join(f"{k}={_short(v)}" for k, v in self.parameters.items())
+        return f"System {self.name!r}: {kind} of dimension {self.dimension}{', ' + values if values else ''}"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{html.escape(_short(value))}</td></tr>"
+            for name, value in self.parameters.items()
+        )
+        period = "" if self.period is None or self.kind == "map" else f", period {self.period:.6g}"
+        return (
+            f"<div><b>{html.escape(self.name)}</b> {self.kind} of dimension {self.dimension}{period}"
+            f"<br>{html.escape(self.description)}<table>{rows}</table><small>{html.escape(self.citation)}</small></div>"
+        )
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if np.ndim(value) == 0 else f"array{np.shape(value)}"
+
+
+def _checked(system: System, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters as numbers and read-only arrays, once their names, shapes and values are found right."""
+    shapes, found = system.equations.shapes, {}
+    for name in parameters:
+        if name not in shapes:
+            raise InputError(unknown("parameter", name, shapes, f" of {system.name}"))
+    for name, shape in shapes.items():
+        if name not in parameters:
+            raise InputError(f"{system.name} needs a value for the parameter {name!r}")
+        try:
+            value = np.array(parameters[name], dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"parameter {name!r} of {system.name} must be a number: {error}") from error
+        if value.shape != tuple(shape):
+            raise InputError(
+                f"parameter {name!r} of {system.name} must have shape {tuple(shape)}; got {value.shape}. One value per "
+                "trajectory goes to trajectory(parameters=...)"
+            )
+        if not np.isfinite(value).all():
+            raise InputError(f"parameter {name!r} of {system.name} must be finite; got {value}")
+        value.setflags(write=False)
+        found[name] = float(value) if value.ndim == 0 else value
+    return found
+
+
+def unknown(what: str, name: Any, known: Any, where: str = "") -> str:
+    """A message that says which names there are, the nearest first."""
+    names = list(known)
+    near = difflib.get_close_matches(str(name), names, 4, 0.5)
+    near += [n for n in names if str(name).lower() in n.lower() and n not in near][:4]
+    if len(names) <= 30:
+        return (
+            f"unknown {what} {name!r}{where}; there {'are' if len(names) != 1 else 'is'} {', '.join(names) or 'none'}"
+        )
+    hint = f"did you mean {', '.join(near)}?" if near else f"there are {len(names)}, from {names[0]} to {names[-1]}"
+    return f"unknown {what} {name!r}{where}; {hint}"
