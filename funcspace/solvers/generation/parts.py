@@ -77,7 +77,11 @@ class PartsFolder:
                 raise FileError(
                     f"another process is making {self.target}; wait for it or choose another path"
                 ) from None
-            yield
+            try:
+                yield
+            finally:
+                if not any(self.folder.glob("samples-*.json")):
+                    self.remove()  # nothing to go on with
 
     def start(self, journal: dict[str, Any], *, resume: bool) -> dict[str, Any]:
         """The journal that is there, or this one, written; with `resume=False` what is there is thrown away first."""

@@ -238,6 +238,7 @@ def test_what_is_there_is_not_mixed_with_something_else(tmp_path):
         generate(Waves(), 4, plain, workers=1)
     with PartsFolder(path).locked(), pytest.raises(fs.FileError, match="another process is making"):
         generate(Waves(), 8, path, seed=5, workers=1)
+    assert sorted(os.listdir(tmp_path)) == ["plain.zarr", "set.zarr"]
 
 
 @pytest.mark.parametrize(
