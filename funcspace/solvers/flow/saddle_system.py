@@ -68,6 +68,12 @@ class SaddleSystem:
         felt = np.abs(self.divergence.T @ np.ones(m))[free[: d * n]]
         largest = np.abs(self._divergence).max()
         self.undetermined = bool(felt.max(initial=0.0) < 1e-10 * largest)
+        # Pressures in corners all of whose velocities are given: their equations hold or not whatever the flow does.
+        touching = abs(self.divergence)[:, np.flatnonzero(free[: d * n])]
+        sums = np.asarray(touching.sum(axis=1)).ravel()
+        self.unfelt = np.flatnonzero(sums < 1e-12 * sums.max(initial=0.0))
+        self._beside = [self._neighbours(elements, int(dof)) for dof in self.unfelt]
+        free[d * n + self.unfelt] = False
         order = self._elimination_order(elements, free)
         if self.undetermined:
             pressures = np.flatnonzero(order >= d * n)
@@ -79,6 +85,18 @@ class SaddleSystem:
         self._coupling = ordered[:, fixed].tocsr()
         self._reaction = whole[fixed].tocsr()
         self._places = [block.data.astype(np.int64) - 1 for block in (self._inner, self._coupling, self._reaction)]
+
+    def _neighbours(self, elements: TaylorHood, dof: int) -> IntArray:
+        """Pressures of the cells around one that no velocity feels, itself and its like left out."""
+        cells = (elements.pressure_dofs == dof).any(axis=1)
+        return np.setdiff1d(elements.pressure_dofs[cells], self.unfelt)
+
+    def fill_unfelt(self, states: FloatArray) -> None:
+        """In states (samples, unknowns) give pressures that no velocity feels the mean of those beside them."""
+        offset = self.size - self.divergence.shape[0]
+        for dof, beside in zip(self.unfelt, self._beside, strict=True):
+            if len(beside):
+                states[:, offset + dof] = states[:, offset + beside].mean(axis=1)
 
     def _elimination_order(self, elements: TaylorHood, free: NDArray[np.bool_]) -> IntArray:
         """Free unknowns by nested dissection; within a set of cells velocities come before pressures."""

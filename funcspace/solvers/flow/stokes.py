@@ -156,7 +156,8 @@ def right_side(system: SaddleSystem, values: FloatArray, load: FloatArray, fixed
 
 
 def reactions(system: SaddleSystem, values: FloatArray, states: FloatArray, load: FloatArray) -> FloatArray:
-    """Residual (samples, fixed) of the momentum equation in the rows of the fixed unknowns."""
+    """Residual (samples, fixed) of the momentum equation in the rows of the fixed unknowns; completes the states."""
+    system.fill_unfelt(states)
     return (system.reaction(values) @ states.T).T - load.reshape(len(load), -1)[:, system.fixed]
 
 
@@ -182,10 +183,13 @@ def balanced(problem: FlowProblem, system: SaddleSystem, right: FloatArray, fixe
             "the velocity is given on the whole boundary, and as much must flow in as out; the net outward flux of "
             f"sample {sample} is {net[sample]:.6g} ({fluxes}). Balance it, or leave a part free as an outlet"
         )
-    weights = problem.elements.pressure_weights
+    # what the equations that are left out would take is spread as well
+    weights = problem.elements.pressure_weights.copy()
+    weights[system.unfelt] = 0.0
+    kept = -(system.divergence.T @ (weights > 0.0).astype(np.float64))[problem.fixed]
     spread = np.zeros(system.size)
     spread[-len(weights) :] = weights / weights.sum()
-    return right - np.outer(net, spread[system.free])
+    return right - np.outer(_row_sums(fixed * kept), spread[system.free])
 
 
 def _row_sums(values: FloatArray) -> FloatArray:

@@ -157,6 +157,21 @@ def test_rates_in_space(cells):
     assert rates[0] >= 2.6 and rates[1] >= 1.75 and rates[2] >= 1.6
 
 
+def test_corner_cells_whose_velocities_are_all_given():
+    """At four corners of this box a tetrahedron has no free velocity; linear flow with linear pressure stays exact."""
+    linear = lambda x: torch.stack([x[:, 1], x[:, 2], x[:, 0]], dim=1)  # noqa: E731
+    slope = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+    flow = Stokes(
+        Mesh.box(1 / 3), force=lambda x: slope.expand(len(x), 3), velocity={"boundary": linear}, stress="symmetric"
+    ).solve()
+    assert torch.allclose(flow.velocity.coefficients, linear(flow.velocity.space.dof_points), atol=1e-12)
+    points = flow.pressure.space.dof_points
+    gap = flow.pressure.coefficients - points @ slope
+    corner = ((points == 0) | (points == 1)).all(dim=1)
+    assert float((gap[~corner] - gap[~corner].mean()).abs().max()) < 1e-10
+    assert float((gap - gap[~corner].mean()).abs().max()) < 1.0
+
+
 @pytest.mark.parametrize("cells", ["triangle", "quadrilateral"])
 def test_poiseuille_flow_is_exact(cells):
     """u = y (1 - y) / 2, p = nu (L - x): both lie in the spaces."""
