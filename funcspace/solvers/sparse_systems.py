@@ -132,7 +132,7 @@ def _multigrid(
         matrix,
         B=near_nullspace,
         symmetry="symmetric",
-        strength=("symmetric", {"theta": 0.0 if matrix.nnz < 12 * matrix.shape[0] * per_node else 0.02}),
+        strength=("symmetric", {"theta": 0.05 if per_node > 1 else 0.0 if matrix.nnz < 12 * matrix.shape[0] else 0.02}),
         smooth=("jacobi", {"weighting": "local", "omega": 4.0 / 3.0}),
         presmoother=("gauss_seidel", {"sweep": "forward"}),
         postsmoother=("gauss_seidel", {"sweep": "backward"}),
