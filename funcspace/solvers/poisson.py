@@ -204,7 +204,8 @@ class Poisson:
         if isinstance(self.space.domain, Grid):
             # The rule's points have equal weights in a cell: their mean is the cell's mean.
             k, c = (cells.averaged(values) if values.ndim == 2 else values for values in (k, c))
-        alphas, loads = [], [cells.load(at_cells(self.source, "source"), assembly.size)]
+        own = assembly.own_loads(self.source)
+        alphas, loads = [], [cells.load(at_cells(self.source, "source"), assembly.size) if own is None else own]
         for part, facets in discrete.robin.items():
             alpha, g = self.robin[part]
             alphas.append(_at_facets(assembly, facets, alpha, f"robin[{part!r}] alpha"))

@@ -106,3 +106,22 @@ def test_batches_are_loops_of_problems(element: str) -> None:
     # the bytes of a sample do not depend on the batch or the number of workers
     part = problem(slice(7, 9)).solve()
     assert torch.equal(part.coefficients, batch[7:9].coefficients)
+
+
+@pytest.mark.parametrize("element", ["P1", "P2"])
+def test_loads_of_own_functions(element: str) -> None:
+    """A batch of sources on the problem's own space: the loads of quadrature, and the solutions of one at a time."""
+    space = fs.FunctionSpace(fs.Mesh.rectangle(0.25), element)
+    values = torch.rand(5, space.n_dofs, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    f = fs.Function(space, values)
+    assembly = Assembly(space)
+    at_points = assembly.own_values(assembly.cells, f)
+    expected = assembly.cells.load(at_points, assembly.size)
+    np.testing.assert_allclose(assembly.own_loads(f), expected, atol=1e-15)
+    assert assembly.own_loads(f[0]) is None
+    batch = fs.solvers.Poisson(space.domain, element, source=f).solve()
+    single = fs.solvers.Poisson(space.domain, element, source=f[3]).solve()
+    assert float((batch[3] - single).norm() / single.norm()) < 1e-12
+    broken = fs.Function(space, torch.where(values > 0.99, torch.nan, values))
+    with pytest.raises(fs.InputError, match="source must be finite"):
+        fs.solvers.Poisson(space.domain, element, source=broken).solve()
