@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -31,9 +30,10 @@ VISCOSITY = 1e-3
 TEXT = """\
 Time per sample and step of `TorusNavierStokes(recipe="fno-1e-3")` with a given step and of a plain NumPy loop over the
 samples, both ETDRK4 with real FFTs and the 2/3 rule in float64; best of {rounds} rounds of {steps} steps in which they
-take turns. The ratios are medians over the rounds: of the loop to the library on one core, and to the library on all
-cores. The transport terms are written differently (five transforms per stage in the loop, four here, and here only the
-modes below the cutoff along one axis are touched), which is part of the gain; the results are the same to rounding."""
+take turns. The ratios are of the best times on one core, of the processor times on one core (which other work on the
+machine disturbs least), and of the best times on all cores. The transport terms are written differently (five
+transforms per stage in the loop, four here, and here only the modes below the cutoff along one axis are touched), which
+is part of the gain; the results are the same to rounding."""
 
 
 class PlainLoop:
@@ -104,34 +104,43 @@ def row(n: int, batch: int, steps: int, rounds: int) -> dict[str, Any]:
     names = ("loop", "one core", "all cores")
     for name in names[1:]:
         run(name)()
-    taken = [{name: seconds(run(name)) for name in names} for _ in range(rounds)]
+    rows = [{name: seconds(run(name)) for name in names} for _ in range(rounds)]
+    taken = [{name: pair[0] for name, pair in times.items()} for times in rows]
+    processor = {name: min(times[name][1] for times in rows) for name in names}
     scale = 1e6 / (batch * steps)
     return {
         "grid": f"{n} x {n}", "batch": batch,
         **{name: scale * min(times[name] for times in taken) for name in names},
-        "ratio on one core": median(t["loop"] / t["one core"] for t in taken),
-        "ratio": median(t["loop"] / t["all cores"] for t in taken),
-        "best ratio": min(t["loop"] for t in taken) / min(t["all cores"] for t in taken),
+        "ratio on one core": min(t["loop"] for t in taken) / min(t["one core"] for t in taken),
+        "processor ratio": processor["loop"] / processor["one core"],
+        "ratio": min(t["loop"] for t in taken) / min(t["all cores"] for t in taken),
         "gap": float(np.abs(found["loop"] - found["all cores"]).max() / np.abs(found["loop"]).max()),
         "same": bool(np.array_equal(found["one core"], found["all cores"])),
     }  # fmt: skip
 
 
-def seconds(work: Callable[[], Any]) -> float:
-    started = time.perf_counter()
+def seconds(work: Callable[[], Any]) -> tuple[float, float]:
+    """Wall-clock and processor time."""
+    wall, processor = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - started
+    return time.perf_counter() - wall, time.process_time() - processor
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     heads = [
-        "grid", "batch", "NumPy loop, µs", "one core, µs", "all cores, µs", "ratio on one core", "ratio on all cores",
-        "ratio of the best times", "largest difference", "same bytes on one core and all",
+        "grid", "batch", "NumPy loop, µs", "one core, µs", "all cores, µs", "ratio on one core",
+        "ratio of processor times, one core", "ratio on all cores", "largest difference",
+        "same bytes on one core and all",
     ]  # fmt: skip
     lines = [heads, ["---"] * len(heads)]
     for r in rows:
         cells = [r["grid"], str(r["batch"]), f"{r['loop']:.0f}", f"{r['one core']:.0f}", f"{r['all cores']:.0f}"]
-        cells += [f"{r['ratio on one core']:.1f}", f"{r['ratio']:.1f}", f"{r['best ratio']:.1f}", f"{r['gap']:.1e}"]
+        cells += [
+            f"{r['ratio on one core']:.1f}",
+            f"{r['processor ratio']:.1f}",
+            f"{r['ratio']:.1f}",
+            f"{r['gap']:.1e}",
+        ]
         lines.append([*cells, "yes" if r["same"] else "NO"])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -147,17 +156,14 @@ def machine() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--resolutions", type=int, nargs="+", default=[32, 64, 128, 256])
+    parser.add_argument("--resolutions", type=int, nargs="+", default=[32, 64, 128])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--steps", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--output", type=Path, help="write the page here")
     arguments = parser.parse_args()
     rows = [
-        row(n, batch, arguments.steps, arguments.rounds)
-        for n in arguments.resolutions
-        for batch in arguments.batches
-        if n <= 128 or batch <= 8
+        row(n, batch, arguments.steps, arguments.rounds) for n in arguments.resolutions for batch in arguments.batches
     ]
     page = "\n\n".join(
         [
@@ -172,7 +178,7 @@ def main() -> None:
     print(page)
     if arguments.output:
         arguments.output.write_text(page + "\n")
-    if any(r["grid"] == "64 x 64" and r["batch"] == 32 and r["best ratio"] < TARGET for r in rows):
+    if any(r["grid"] == "64 x 64" and r["batch"] == 32 and r["ratio"] < TARGET for r in rows):
         raise SystemExit(f"below the target of {TARGET} at 64 x 64, batch 32")
 
 

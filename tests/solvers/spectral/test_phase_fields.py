@@ -50,12 +50,12 @@ def test_a_disc_shrinks_by_its_curvature() -> None:
 
 @pytest.mark.parametrize("kind", [AllenCahn, CahnHilliard])
 def test_energy_never_grows(kind: type) -> None:
-    problem = kind(0.05, resolution=32)
-    duration = 5.0 if kind is AllenCahn else 0.05
+    problem = kind(0.06, resolution=24)
+    duration = 5.0 if kind is AllenCahn else 0.06
     u = problem.solve(problem.initial_fields(2, seed=0), fs.Times(duration / 20, duration / 20, 20))
     energy = problem.energy(u)
     assert bool((energy.diff(dim=1) <= 0).all())
-    assert bool((energy[:, -1] < 0.85 * energy[:, 0]).all())
+    assert bool((energy[:, -1] < 0.95 * energy[:, 0]).all())
 
 
 def test_cahn_hilliard_keeps_the_mean() -> None:
@@ -77,11 +77,11 @@ def test_cahn_hilliard_separates_at_the_linear_rate() -> None:
 
 def test_the_order_in_time_is_four() -> None:
     def solved(steps: int) -> torch.Tensor:
-        problem = CahnHilliard(0.06, resolution=16, numerics=Numerics(step=0.02 / steps))
-        return problem.solve(problem.initial.sample(1, seed=0), 0.02).values
+        problem = CahnHilliard(0.1, resolution=24, dim=1, numerics=Numerics(step=0.005 / steps))
+        return problem.solve(lambda x: 0.3 + 0.5 * torch.cos(2 * math.pi * x[:, 0]), 0.005).values
 
-    best = solved(3200)
-    errors = [float((solved(n) - best).norm()) for n in (100, 200, 400)]
+    best = solved(800)
+    errors = [float((solved(n) - best).norm()) for n in (100, 200)]
     rates = [math.log2(a / b) for a, b in pairwise(errors)]
     assert all(3.5 < r < 4.6 for r in rates), (errors, rates)
 
