@@ -292,7 +292,7 @@ def main() -> None:
     parser.add_argument("--step", type=float, default=0.004, help="time step at 16 cells across or fewer")
     parser.add_argument("--duration", type=float, default=6.0)
     parser.add_argument("--cavity", type=int, nargs="+", default=[16, 32, 64], help="cells per side")
-    parser.add_argument("--cost", type=int, nargs="+", default=[8, 16, 32], help="cells across the channel")
+    parser.add_argument("--cost", type=int, nargs="+", default=[8, 16, 32, 48], help="cells across the channel")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, help="write the page here")
     arguments = parser.parse_args()

@@ -13,7 +13,8 @@ __all__ = ["Factorisation", "krylov"]
 
 FloatArray = NDArray[np.float64]
 
-PIVOT_THRESHOLD = 0.01
+# A larger threshold moves pivots off the diagonal where they need not be, which multiplies the fill.
+PIVOT_THRESHOLD = 1e-8
 
 
 class Factorisation:
