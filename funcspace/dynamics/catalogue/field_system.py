@@ -38,8 +38,9 @@ class FieldSystem:
     --------
     >>> import funcspace as fs
     >>> flames = fs.dynamics.system("KuramotoSivashinsky")
-    >>> flames.trajectory(5, dt=1.0, batch=2, seed=0).values.shape
-    torch.Size([2, 5, 64])
+    >>> start = flames.problem.initial.sample(2, seed=0).coefficients
+    >>> flames.trajectory(3, dt=0.5, initial=start).values.shape
+    torch.Size([2, 3, 64])
     """
 
     name: str
