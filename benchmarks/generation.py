@@ -159,6 +159,7 @@ def main() -> None:
         proof = killed(folder, 64, 64, arguments.kills, arguments.seed)
     finally:
         shutil.rmtree(folder)
+    share = speeds[0][1]["processor"] / by_itself["processor"]
     verdict = "the same, byte for byte, as" if proof["same"] else "NOT the same as"
     page = "\n".join(
         [
@@ -172,7 +173,7 @@ def main() -> None:
             *(f"| {w} | {r['rate']:.1f} | {r['rate'] / peer:.2f} | {r['seconds']:.1f} |" for w, r in speeds),
             "",
             "One worker makes the samples in the calling process, with the threads of the solver; writing and joining",
-            f"included it used {speeds[0][1]['processor'] / by_itself['processor']:.2f} times the processor time of the",
+            f"included it used {share:.2f} times the processor time of the",
             "peer; other work on the machine enters that least.",
             "",
             "Memory of the calling process while two workers make samples on 64 x 64 in chunks of 16, and it joins",
