@@ -109,7 +109,7 @@ def killed(folder: Path, resolution: int, samples: int, kills: int, seed: int) -
         before = committed(path)
         while run.poll() is None and committed(path) <= before:
             time.sleep(0.01)
-        time.sleep(generator.uniform(0, 0.5))
+        time.sleep(generator.uniform(0, 0.2))
         if run.poll() is not None:
             break
         run.send_signal(signal.SIGKILL)
@@ -130,10 +130,10 @@ def machine() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--resolution", type=int, default=128)
-    parser.add_argument("--samples", type=int, default=256)
+    parser.add_argument("--samples", type=int, default=1024)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--sizes", type=int, nargs="+", default=[128, 256, 512, 1024])
-    parser.add_argument("--kills", type=int, default=4)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 1024, 4096])
+    parser.add_argument("--kills", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0, help="of the instants of the kills; that of the data is 0")
     parser.add_argument("--output", type=Path, help="write the page here")
     parser.add_argument("--task", choices=["alone", "generated"], help=argparse.SUPPRESS)
@@ -156,7 +156,7 @@ def main() -> None:
             found = outcome(started("generated", folder / "set.zarr", 64, size, 2, 16))
             memory.append((size, 2 * 8 * 64**2 * size / 1e6, found["peak"]))
             shutil.rmtree(folder / "set.zarr")
-        proof = killed(folder, 64, 64, arguments.kills, arguments.seed)
+        proof = killed(folder, resolution, 512, arguments.kills, arguments.seed)
     finally:
         shutil.rmtree(folder)
     share = speeds[0][1]["processor"] / by_itself["processor"]
@@ -172,9 +172,8 @@ def main() -> None:
             "| ---: | ---: | ---: | ---: |",
             *(f"| {w} | {r['rate']:.1f} | {r['rate'] / peer:.2f} | {r['seconds']:.1f} |" for w, r in speeds),
             "",
-            "One worker makes the samples in the calling process, with the threads of the solver; writing and joining",
-            f"included it used {share:.2f} times the processor time of the",
-            "peer; other work on the machine enters that least.",
+            "One worker makes the samples in the calling process, with the threads of the solver; it used",
+            f"{share:.2f} times the processor time of the peer, writing and joining included.",
             "",
             "Memory of the calling process while two workers make samples on 64 x 64 in chunks of 16, and it joins",
             "them:",
