@@ -13,8 +13,27 @@ __all__ = ["problem", "problem_class", "problems"]
 
 # name: module and class; a problem has sample(n, seed, first=...) -> OperatorData
 PROBLEMS = {
+    "allen_cahn": "funcspace.solvers.spectral:AllenCahn",
+    "burgers": "funcspace.solvers.spectral:Burgers",
+    "cahn_hilliard": "funcspace.solvers.spectral:CahnHilliard",
+    "cylinder_flow": "funcspace.solvers.flow:CylinderFlow",
     "darcy": "funcspace.solvers.darcy:Darcy",
     "euler": "funcspace.solvers.conservation:Euler",
+    "gray_scott": "funcspace.solvers.spectral:GrayScott",
+    "heat_sines": "funcspace.solvers.linear:HeatSines",
+    "helmholtz_cavity": "funcspace.solvers.linear:HelmholtzCavity",
+    "heterogeneous_plate": "funcspace.solvers.solids:HeterogeneousPlate",
+    "holed_cell": "funcspace.solvers.solids:HoledCell",
+    "kolmogorov_flow": "funcspace.solvers.spectral:KolmogorovFlow",
+    "korteweg_de_vries": "funcspace.solvers.spectral:KortewegDeVries",
+    "kuramoto_sivashinsky": "funcspace.solvers.spectral:KuramotoSivashinsky",
+    "lid_driven_cavity": "funcspace.solvers.flow:LidDrivenCavity",
+    "poisson_gauss": "funcspace.solvers.linear:PoissonGauss",
+    "poisson_sines": "funcspace.solvers.linear:PoissonSines",
+    "shallow_water": "funcspace.solvers.spectral:ShallowWater",
+    "torus_navier_stokes": "funcspace.solvers.spectral:TorusNavierStokes",
+    "wave_layers": "funcspace.solvers.linear:WaveLayers",
+    "wave_sines": "funcspace.solvers.linear:WaveSines",
 }
 
 
