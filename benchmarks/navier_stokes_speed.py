@@ -31,9 +31,9 @@ TEXT = """\
 Time per sample and step of `TorusNavierStokes(recipe="fno-1e-3")` with a given step and of a plain NumPy loop over the
 samples, both ETDRK4 with real FFTs and the 2/3 rule in float64; best of {rounds} rounds of {steps} steps in which they
 take turns. The ratios are of the best times on one core, of the processor times on one core (which other work on the
-machine disturbs least), and of the best times on all cores. The transport terms are written differently (five
-transforms per stage in the loop, four here, and here only the modes below the cutoff along one axis are touched), which
-is part of the gain; the results are the same to rounding."""
+machine disturbs least), and of the best times on all cores. The transport terms are written
+differently: five real transforms per stage in the loop, here one complex transform each way of u + i v and of its
+square, with compiled kernels between them. The results are the same to rounding."""
 
 
 class PlainLoop:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from jaxtyping import Complex, Float, Shaped
@@ -32,6 +33,10 @@ class Equation(Protocol):
 
     def nonlinear(self, spectra: Complex[Tensor, "*batch components *modes"]) -> Complex[Tensor, " ..."]:
         """N, cut off; without operations in place, so that it can be differentiated."""
+        ...
+
+    def compiled(self) -> Callable[[Tensor], Tensor] | None:
+        """The same function as `nonlinear` without gradients, where there is a faster way to it on this device."""
         ...
 
     def rates(self, spectra: Complex[Tensor, "batch components *modes"]) -> Float[Tensor, " batch"]:

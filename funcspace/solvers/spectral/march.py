@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -29,11 +30,14 @@ GROWTH = 2.0
 LARGEST_EXPONENT = 10.0
 # A mode may grow by this factor per step beyond its true growth before a given step counts as unstable.
 TOLERATED_GROWTH = 1.05
-# Points of a block: its working set stays in the cache of a core.
-BLOCK_POINTS = 32768
+# Points of a block: its working set stays in the caches of a core, and operations are long beside the calls to them.
+BLOCK_POINTS = 65536
 # Blocks hold a whole number of vector registers and two samples at least: then every sample goes through the same
 # instructions, wherever in a block it stands, and has the same bytes whatever the batch.
 REGISTER_SCALARS = 32
+# glibc gives freed arrays back to the system and takes new ones from it, page by page, unless it has once freed one as
+# large as this: that costs more than the arithmetic on them, and threads wait for each other in it.
+RETAINED_BYTES = 1 << 24
 # Arrays of the size of a state that one step needs at a time, for blocks on a device with memory of its own.
 DEVICE_ARRAYS = 40
 KEPT_STEPPERS = 24
@@ -240,17 +244,19 @@ class March:
         return found
 
     def _run(self, values: Tensor, step: float, steps: int) -> Tensor:
-        stepper, equation = self.stepper(step), self.equation
+        stepper, modes = self.stepper(step), self.equation.modes
 
-        def block_after(block: Tensor) -> Tensor:
-            spectra = equation.modes.project(block)
+        def block_after(block: Tensor, nonlinear: Callable[[Tensor], Tensor]) -> Tensor:
+            spectra = modes.project(block)
             for _ in range(steps):
-                spectra = stepper(spectra, equation.nonlinear)
-            return equation.modes.evaluate(spectra)
+                spectra = stepper(spectra, nonlinear)
+            return modes.evaluate(spectra)
 
         workers = self._workers
         if values.requires_grad and torch.is_grad_enabled():
-            return torch.cat([block_after(block) for block in self._blocks(values, 1)])[: len(values)]
+            plain = self.equation.nonlinear
+            return torch.cat([block_after(block, plain) for block in self._blocks(values, 1)])[: len(values)]
+        nonlinear = self._nonlinear
         size = self._block_size(len(values), workers)
         result = torch.empty_like(values)
 
@@ -258,10 +264,14 @@ class March:
             with torch.no_grad():
                 for number in range(first, last):
                     rows = slice(number * size, min((number + 1) * size, len(values)))
-                    result[rows] = block_after(self._filled(values[rows]))[: rows.stop - rows.start]
+                    result[rows] = block_after(self._filled(values[rows]), nonlinear)[: rows.stop - rows.start]
 
         over_threads(work, -(-len(values) // size), workers)
         return result
+
+    @cached_property
+    def _nonlinear(self) -> Callable[[Tensor], Tensor]:
+        return self.equation.compiled() or self.equation.nonlinear
 
     @property
     def _workers(self) -> int:
@@ -307,6 +317,7 @@ def one_thread_per_operation() -> Iterator[None]:
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
+    torch.empty(RETAINED_BYTES, dtype=torch.uint8)
     try:
         yield
     finally:

@@ -168,6 +168,9 @@ class ShallowWaterEquation:
         along_y = -turn_v * self._kept - self._iky * head_hat
         return torch.stack([along_x, along_y, -(self._ikx * flux_x + self._iky * flux_y)], dim=-3)
 
+    def compiled(self) -> None:
+        """There is no faster way."""
+
     def rates(self, spectra: Complex[Tensor, "batch 3 modes_y modes_x"]) -> Float[Tensor, " batch"]:
         """|u| kx + |v| ky + sqrt(g h) |k| + |f| at the highest modes, each factor at its largest."""
         most = self.modes.evaluate(spectra).abs().flatten(-2).amax(dim=-1)

@@ -31,6 +31,9 @@ class QuadraticFlux:
         u = self.modes.evaluate(spectra)
         return self.modes.transform(u * u) * self._flux
 
+    def compiled(self) -> None:
+        """There is no faster way."""
+
     def rates(self, spectra: Complex[Tensor, "batch 1 modes"]) -> Float[Tensor, " batch"]:
         """|c u| at its largest times the highest wavenumber."""
         return abs(self.factor) * self.modes.reach[0] * self.modes.evaluate(spectra).abs().flatten(1).amax(dim=1)

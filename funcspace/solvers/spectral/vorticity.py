@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
@@ -38,6 +40,8 @@ class VorticityEquation:
         if forcing is not None:
             spectrum = modes.project(forcing.to(dtype=modes.dtype, device=modes.device))
             self._forcing = torch.view_as_real(spectrum)
+        self._turn = modes.symbol((kx + 1j * ky) * inverse)
+        self._square = modes.symbol(-0.25j * (kx - 1j * ky) ** 2)
         reach = [k.abs() / most for k, most in zip(modes.wavenumbers, modes.reach, strict=True)]
         self.profile = (modes.kept * torch.maximum(*torch.broadcast_tensors(*reach)), 1j)
 
@@ -55,6 +59,28 @@ class VorticityEquation:
         else:
             along = torch.addcmul(self._forcing, first, self._fluxes[:1])
         return torch.view_as_complex(torch.addcmul(along, second, self._fluxes[1:]))
+
+    def compiled(self) -> Callable[[Tensor], Tensor] | None:
+        """The same by compiled kernels and one complex transform each way, on the CPU and without gradients."""
+        if self.modes.device.type != "cpu":
+            return None
+        from funcspace.solvers.spectral import _vorticity_kernels as kernels
+
+        turn, square = self._turn.numpy(), self._square.numpy()
+        zero = torch.zeros_like(self._square)
+        forcing = (zero if self._forcing is None else torch.view_as_complex(self._forcing)).numpy()
+        ny, nx = self.modes.points[1], self.modes.points[0]
+
+        def nonlinear(spectra: Tensor) -> Tensor:
+            z = torch.empty((len(spectra), ny, nx), dtype=spectra.dtype)
+            kernels.velocity(spectra.squeeze(1).numpy(), turn, z.numpy())
+            z = torch.fft.ifft2(z)
+            q = torch.fft.fft2(z * z)
+            result = torch.empty_like(spectra)
+            kernels.transport(q.numpy(), square, forcing, result.squeeze(1).numpy())
+            return result
+
+        return nonlinear
 
     def rates(self, spectra: Complex[Tensor, "batch 1 modes_y modes_x"]) -> Float[Tensor, " batch"]:
         """|u| kx + |v| ky at the highest modes, the velocities being the largest."""

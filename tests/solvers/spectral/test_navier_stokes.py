@@ -203,3 +203,16 @@ def test_bad_parameters_are_named() -> None:
         TorusNavierStokes(resolution=8, domain=TorusNavierStokes(resolution=8).domain)
     with pytest.raises(InputError, match="2 periodic axes"):
         TorusNavierStokes(domain=fs.Grid(x=(0.0, 1.0, 8), y=(0.0, 1.0, 8)))
+
+
+@pytest.mark.parametrize("resolution", [(16, 12), (15, 21), (32, 32)])
+@pytest.mark.parametrize("forced", [False, True])
+def test_compiled_transport_is_the_plain_one(resolution: tuple[int, int], forced: bool) -> None:
+    forcing = (lambda x: torch.sin(x[:, 0]) * torch.cos(2 * x[:, 1])) if forced else None
+    flow = TorusNavierStokes(1e-2, resolution=resolution, length=TWO_PI, forcing=forcing)
+    equation = flow.equation
+    generator = torch.Generator().manual_seed(0)
+    w = torch.randn(3, 1, *resolution, generator=generator, dtype=torch.float64)
+    spectra = equation.modes.project(w - w.mean(dim=(-2, -1), keepdim=True))
+    plain, fast = equation.nonlinear(spectra), equation.compiled()(spectra)
+    torch.testing.assert_close(fast, plain, rtol=0, atol=1e-12 * float(plain.abs().max()))
