@@ -53,7 +53,7 @@ def test_larger_than_memory(tmp_path: Path) -> None:
 
 
 def test_recover_coefficient(tmp_path: Path) -> None:
-    metrics = example("recover_coefficient").main(tmp_path, size=0.1, steps=40)
+    metrics = example("recover_coefficient").main(tmp_path, size=0.1, steps=120)
     assert metrics["rel_l2"] < 0.35  # zero, the mean of the prior, scores 1
     assert 0.7 < metrics["misfit"] < 1.1  # it explains the data down to the noise and not further
     assert (tmp_path / "recovered.png").exists()

@@ -133,4 +133,4 @@ def von_mises_stress(stress: FloatArray, across: FloatArray | None = None) -> Fl
         full[..., 2, 2] = across
     mean = np.einsum("...ii->...", full) / 3.0
     deviator = full - mean[..., None, None] * np.eye(3)
-    return np.sqrt(1.5 * np.einsum("...ij,...ij->...", deviator, deviator))
+    return np.asarray(np.sqrt(1.5 * np.einsum("...ij,...ij->...", deviator, deviator)))
