@@ -25,7 +25,8 @@ TEXT = """\
 {members} trajectories of length {duration:g} after a spin-up of {spin_up:g} time units and {settle:g} more in which the
 tangent vectors settle, on {resolution} points (modes up to {cutoff}), steps of {step:g}; the vectors are made
 orthonormal every {every:g} time units. Shifts in time and in space each give an exponent zero. The published values are
-those of Cvitanović, Davidchack and Siminos (2010). Exponents near zero are told apart only over long times: over\nshorter ones the largest come out too large, the next too small."""
+those of Cvitanović, Davidchack and Siminos (2010). Exponents near zero are told apart only over long times: over
+shorter ones the largest come out too large, the next too small."""
 
 
 def spectrum(problem: KuramotoSivashinsky, count: int, members: int, *, step: float, every: float, duration: float,

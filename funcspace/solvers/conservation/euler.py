@@ -168,7 +168,9 @@ class Euler:
         values = primitive_from_conserved(state.coefficients.detach().cpu().numpy(), self.gamma)
         return Function(space, torch.from_numpy(values), name=state.name)
 
-    def solve(self, initial: Function | Callable[[Tensor], Any], times: Times | Sequence[float] | float | None = None) -> Function:
+    def solve(
+        self, initial: Function | Callable[[Tensor], Any], times: Times | Sequence[float] | float | None = None
+    ) -> Function:
         """The state at the given times, a Function over them, or at one time, a Function on the grid; from time 0 on.
 
         Parameters
