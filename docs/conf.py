@@ -50,6 +50,8 @@ html_static_path = ["_static"]
 # Folders that a page lists by pattern may be empty.
 logging.getLogger("sphinx.sphinx.directives.other").addFilter(lambda record: "glob pattern" not in str(record.msg))
 
+ROLE = re.compile(r"(:\w+:`[^`]+`)")
+SPAN = re.compile(r"(``.+?``|:\w+:`[^`]+`)")
 LITERAL = re.compile(r"(?<![`:\w\\])`([^`]+)`(?![`_])")
 EMPHASIS = re.compile(r"\w\*{1,2}(?!\w)")
 UNPACKED = re.compile(r"(?<![\w*`\\])(\*{1,2})(?=\w)")
@@ -60,7 +62,9 @@ def as_written(app, what, name, obj, options, lines):
     for i, line in enumerate(lines):
         if line.lstrip().startswith((">>>", "...")):
             continue
-        pieces = re.split(r"(``.+?``)", LITERAL.sub(r"``\1``", line))
+        parts = ROLE.split(line)
+        parts[::2] = [LITERAL.sub(r"``\1``", part) for part in parts[::2]]
+        pieces = SPAN.split("".join(parts))
         if not EMPHASIS.search("".join(pieces[::2])):
             pieces[::2] = [UNPACKED.sub(lambda stars: stars[0].replace("*", r"\*"), text) for text in pieces[::2]]
         if not line.lstrip().startswith(("|", "+")):

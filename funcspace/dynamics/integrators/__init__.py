@@ -1,5 +1,5 @@
 """Integrators compiled once for all systems: right-hand sides come as addresses of machine code."""
 
-from funcspace.dynamics.integrators.solve import Guards, Outcome, solve
+from funcspace.dynamics.integrators.solve import Outcome, solve
 
-__all__ = ["Guards", "Outcome", "solve"]
+__all__ = ["Outcome", "solve"]

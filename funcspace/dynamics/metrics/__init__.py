@@ -5,7 +5,6 @@ trajectory second; batch axes give batched results.
 """
 
 from funcspace.dynamics import invariants
-from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.invariants import *  # noqa: F403
 from funcspace.dynamics.metrics.maximum_mean_discrepancy import maximum_mean_discrepancy
 from funcspace.dynamics.metrics.pointwise_errors import mae, mase, mse, nrmse, rmse, smape, smape100, smape200
@@ -17,7 +16,6 @@ from funcspace.dynamics.metrics.state_space_divergence import state_space_diverg
 from funcspace.dynamics.metrics.valid_prediction_time import valid_prediction_time, valid_prediction_time_smape
 
 __all__ = [
-    "Estimate",
     "hausdorff_distance",
     "mae",
     "mase",

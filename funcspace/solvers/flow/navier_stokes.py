@@ -41,9 +41,9 @@ class NavierStokes:
     kinematic one and p is the pressure over the density. Data may depend on time too: callables (points, time).
 
     ===============  ==================================================================================================
-    `solve()`        steady flow: Picard steps, then Newton's method; where these fail, the Reynolds number is raised
+    solve()          steady flow: Picard steps, then Newton's method; where these fail, the Reynolds number is raised
                      from 0 in steps that are halved as needed
-    `evolve(...)`    flow in time: BDF2 with variable steps, or the one-step theta scheme; the carrying velocity is
+    evolve(...)      flow in time: BDF2 with variable steps, or the one-step theta scheme; the carrying velocity is
                      extrapolated to second order (one linear system per step, no restriction of the step) or implicit
                      (Newton's method). One factorisation serves many steps
     ===============  ==================================================================================================

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from funcspace.dynamics import Guards
 from funcspace.dynamics.catalogue.formula import Formula
-from funcspace.dynamics.integrators import Guards, solve
+from funcspace.dynamics.integrators import solve
 from funcspace.dynamics.integrators.batched import integrate_batched
 from funcspace.dynamics.integrators.collocation import radau_coefficients
 from funcspace.errors import InputError, SolverError

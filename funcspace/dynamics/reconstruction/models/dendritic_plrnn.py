@@ -112,7 +112,7 @@ class DendriticPLRNN(PiecewiseLinearRNN):
         return [self.A, self.W, self.h, self.slopes, self.thresholds], (self.clipped,)
 
     def latent_penalty(self) -> Float[Tensor, "*replicas"]:
-        """|1 - A|^2 + |W|^2 + |h|^2, which pulls the map to the identity."""
+        """The sum of the squares of 1 - A, W and h, which pulls the map to the identity."""
         return (1.0 - self.A).square().sum(dim=-1) + self.W.square().sum(dim=(-2, -1)) + self.h.square().sum(dim=-1)
 
     def _per_unit(self, table: Tensor, z: Tensor) -> Tensor:

@@ -83,12 +83,12 @@ class _Shallow(PiecewiseLinearRNN):
         return [self.A, self.W1, self.W2, self.h1, self.h2], (self.clipped,)
 
     def latent_penalty(self) -> Float[Tensor, "*replicas"]:
-        """|1 - A|^2 + |W1|^2 + |W2|^2 + |h1|^2 + |h2|^2, which pulls the map to the identity."""
+        """The sum of the squares of 1 - A, W1, W2, h1 and h2, which pulls the map to the identity."""
         matrices = self.W1.square().sum(dim=(-2, -1)) + self.W2.square().sum(dim=(-2, -1))
         return (1.0 - self.A).square().sum(dim=-1) + matrices + sum(h.square().sum(dim=-1) for h in (self.h1, self.h2))
 
     def jacobian_bound(self) -> Float[Tensor, "*replicas"]:
-        """max|A| + |W1| |W2|, which no Jacobian exceeds in the spectral norm."""
+        """The bound max|A| + |W1| |W2|, which no Jacobian exceeds in the spectral norm."""
         norms = torch.linalg.matrix_norm(self.W1, 2) * torch.linalg.matrix_norm(self.W2, 2)
         return self.A.abs().amax(dim=-1) + norms
 
