@@ -52,10 +52,10 @@ def main() -> None:
     lines = [
         "# Scans of recurrent maps",
         "",
-        f"Forward and backward pass of one update: {options.batch} windows of {options.steps} steps with sparse teacher",
-        "forcing every 16 steps, float32, one thread. Milliseconds per model, best of some rounds in which the two take",
-        "turns; the plain loop is the same map and forcing in PyTorch, with one model. The last column is the largest",
-        "difference of the gradients, relative to the largest gradient.",
+        f"Forward and backward pass of one update: {options.batch} windows of {options.steps} steps with sparse",
+        "teacher forcing every 16 steps, float32, one thread. Milliseconds per model, best of some rounds in which the",
+        "two take turns; the plain loop is the same map and forcing in PyTorch, with one model. The last column is the",
+        "largest difference of the gradients, relative to the largest gradient.",
         "",
         "| model | models at once | plain loop, one model, ms | compiled, ms per model | times faster | difference |",
         "|---|---|---|---|---|---|",
@@ -82,7 +82,7 @@ def main() -> None:
             print(lines[-1], flush=True)
     lines += [
         "",
-        f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} at the end; Python {platform.python_version()}, "
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end; Python {platform.python_version()}, "
         f"torch {torch.__version__}, funcspace {fs.__version__}; seed 0.",
         "",
         "    python benchmarks/recurrent_scans.py",
