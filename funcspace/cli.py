@@ -68,17 +68,30 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
 
 @app.command()
 def demo(
+    what: Annotated[str, typer.Argument(help="darcy (operators) or lorenz (a chaotic system).")] = "darcy",
+    *,
     output: Annotated[Path, typer.Option(help="Folder for the table, the figure and the surrogate.")] = Path(
         "demo-output"
     ),
     seconds: Annotated[float, typer.Option(help="Training time of each model.")] = 75.0,
     samples: Annotated[int, typer.Option(help="Darcy problems to solve; a fifth is kept for testing.")] = 300,
-    resolution: Annotated[int, typer.Option(help="Grid points per side.")] = 64,
+    resolution: Annotated[int, typer.Option(help="Grid points per side of Darcy problems.")] = 64,
     seed: Seed = 0,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Solve Darcy problems, train MgNO and FNO on them under one time budget, compare them, predict elsewhere."""
+    """Train, compare and use models under a time budget.
+
+    darcy: solve Darcy problems, train MgNO and FNO on them, compare them, predict elsewhere. lorenz: learn the Lorenz
+    system, compare the attractors, tell the model's exponent and symbols.
+    """
+    if what == "lorenz":
+        from funcspace.demo_lorenz import run_lorenz_demo
+
+        run_lorenz_demo(output, seconds=seconds, seed=seed, progress=False if quiet else None)
+        return
+    if what != "darcy":
+        raise InputError(f"no demo {what!r}; there is darcy and lorenz")
     from funcspace.demo import run_demo
 
     run_demo(
@@ -196,6 +209,30 @@ def evaluate(
     held = _read(source)
     metrics = loaded.evaluate(held)
     typer.echo(json.dumps({"samples": len(held), **metrics}) if as_json else _metrics(metrics))
+
+
+@app.command()
+def systems(
+    name: Annotated[Optional[str], typer.Argument(help="Describe this system.")] = None,  # noqa: UP045
+    kind: Annotated[Optional[str], typer.Option(help="flow or map.")] = None,  # noqa: UP045
+    dimension: Annotated[Optional[int], typer.Option(help="Number of components.")] = None,  # noqa: UP045
+    containing: Annotated[str, typer.Option(help="Part of the name, in any case.")] = "",
+    debug: Debug = False,
+) -> None:
+    """List the chaotic systems, or describe one."""
+    if name is not None:
+        found: Any = fs.dynamics.system(name)
+        typer.echo(f"{found!r}\n{found.description}\n{found.citation}")
+        if found.period is not None:
+            typer.echo(f"period {found.period:g}")
+        for key, value in found.annotations.items():
+            typer.echo(f"{key.replace('_', ' ')}: {value}")
+        return
+    if kind not in (None, "flow", "map"):
+        raise InputError(f"kind must be flow or map, got {kind!r}")
+    names = fs.dynamics.systems(kind, dimension=dimension)  # type: ignore[arg-type]
+    chosen = [each for each in names if containing.lower() in each.lower()]
+    typer.echo("\n".join(chosen) if chosen else "no system has all of these properties")
 
 
 @app.command()

@@ -117,3 +117,27 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture) -> None:
     assert all(command in text for command in ("demo", "data", "fit", "evaluate", "info"))
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.strip() == f"funcspace {fs.__version__}"
+
+
+def test_systems_are_listed_and_described(capsys):
+    assert main(["systems", "--dimension", "6"]) == 0
+    assert capsys.readouterr().out.split() == ["CellCycle", "Hopfield", "LorenzCoupled"]
+    assert main(["systems", "--kind", "map", "--containing", "HENON"]) == 0
+    assert capsys.readouterr().out.split() == ["Henon"]
+    assert main(["systems", "Lorenz"]) == 0
+    shown = capsys.readouterr().out
+    assert "rho=28" in shown and "Lorenz, Edward N (1963)" in shown and "period 1.5008" in shown
+    assert main(["systems", "Lorentz"]) == 1
+    assert "did you mean Lorenz" in capsys.readouterr().err
+    assert main(["systems", "--kind", "fluid"]) == 1
+    assert "kind must be flow or map" in capsys.readouterr().err
+
+
+def test_demo_of_a_chaotic_system_writes_what_it_says(tmp_path, capsys):
+    assert main(["demo", "lorenz", "--output", str(tmp_path), "--seconds", "2", "--quiet"]) == 0
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert abs(scores["true_largest_exponent"] - 0.9056) < 0.03 and 1 <= scores["regions"] <= 4
+    assert (tmp_path / "attractor.png").stat().st_size > 20_000
+    assert fs.load(tmp_path / "lorenz").components == ("x", "y", "z")
+    assert main(["demo", "rossler"]) == 1
+    assert "there is darcy and lorenz" in capsys.readouterr().err
