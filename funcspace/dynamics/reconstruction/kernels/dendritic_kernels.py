@@ -10,8 +10,11 @@ from funcspace.dynamics.reconstruction.kernels.forcing_kernels import (
     BLOCK_COLUMNS,
     OPTIONS,
     accumulate_outer,
+    add_cotangent,
     add_product,
     force,
+    keep_state,
+    state_before,
     unforce,
 )
 
@@ -51,10 +54,7 @@ def forward(A, W, h, slopes, thresholds, clipped, start, targets, gain, drive, s
                 for b in range(columns):
                     z[i, b] += drive[i, t, b]
         add_product(z, transposed, f)
-        for i in range(units):
-            for b in range(columns):
-                x[i, b] = z[i, b]
-                states[i, t, b] = z[i, b]
+        keep_state(z, states, t, x)
         if gain[t] != 0:
             force(x, targets, t, gain[t])
 
@@ -77,23 +77,8 @@ def backward(
     for t in range(steps - 1, -1, -1):
         if gain[t] != 0 and t < steps - 1:
             unforce(cotangent, targets, t, gain[t], of_targets)
-        for i in range(units):
-            for b in range(columns):
-                delta[i, b] = of_states[i, t, b] + cotangent[i, b]
-        if of_drive.shape[0]:
-            for i in range(units):
-                for b in range(columns):
-                    of_drive[i, t, b] = delta[i, b]
-        if t == 0:
-            for i in range(units):
-                for b in range(columns):
-                    x[i, b] = start[i, b]
-        else:
-            for i in range(units):
-                for b in range(columns):
-                    x[i, b] = states[i, t - 1, b]
-            if gain[t - 1] != 0:
-                force(x, targets, t - 1, gain[t - 1])
+        add_cotangent(delta, of_states, cotangent, t, of_drive)
+        state_before(x, start, states, targets, gain, t)
         _activate(x, slopes, thresholds, clipped, f)
         for i in range(units):
             s, r = of_h[i], of_A[i]

@@ -2,7 +2,17 @@
 
 import numba
 
-__all__ = ["BLOCK_COLUMNS", "OPTIONS", "accumulate_outer", "add_product", "force", "unforce"]
+__all__ = [
+    "BLOCK_COLUMNS",
+    "OPTIONS",
+    "accumulate_outer",
+    "add_cotangent",
+    "add_product",
+    "force",
+    "keep_state",
+    "state_before",
+    "unforce",
+]
 
 OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "arcp", "nsz"}}
 
@@ -33,6 +43,45 @@ def unforce(cotangent, targets, t, gain, of_targets):
                 if of_targets.shape[0]:
                     of_targets[i, t, b] = gain * cotangent[i, b]
                 cotangent[i, b] *= 1 - gain
+
+
+@numba.njit(inline="always", **OPTIONS)
+def keep_state(z, states, t, x):
+    """Record the state z of a step, and take it as the one to go on from."""
+    units, columns = z.shape
+    for i in range(units):
+        for b in range(columns):
+            x[i, b] = z[i, b]
+            states[i, t, b] = z[i, b]
+
+
+@numba.njit(inline="always", **OPTIONS)
+def state_before(x, start, states, targets, gain, t):
+    """Set x to the forced state that step t went out from."""
+    units, columns = x.shape
+    if t == 0:
+        for i in range(units):
+            for b in range(columns):
+                x[i, b] = start[i, b]
+        return
+    for i in range(units):
+        for b in range(columns):
+            x[i, b] = states[i, t - 1, b]
+    if gain[t - 1] != 0:
+        force(x, targets, t - 1, gain[t - 1])
+
+
+@numba.njit(inline="always", **OPTIONS)
+def add_cotangent(delta, of_states, cotangent, t, of_drive):
+    """Set delta to the whole cotangent of the state of step t, which is that of the drive too."""
+    units, columns = delta.shape
+    for i in range(units):
+        for b in range(columns):
+            delta[i, b] = of_states[i, t, b] + cotangent[i, b]
+    if of_drive.shape[0]:
+        for i in range(units):
+            for b in range(columns):
+                of_drive[i, t, b] = delta[i, b]
 
 
 @numba.njit(inline="always", **OPTIONS)
