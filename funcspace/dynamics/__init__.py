@@ -15,9 +15,12 @@ from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.integrators.solve import Guards
 from funcspace.dynamics.reconstruction.models.al_rnn import ALRNN
 from funcspace.dynamics.reconstruction.models.dendritic_plrnn import DendriticPLRNN
+from funcspace.dynamics.reconstruction.models.nvar import NVAR
 from funcspace.dynamics.reconstruction.models.plrnn import PLRNN
+from funcspace.dynamics.reconstruction.models.reservoir_computer import ReservoirComputer
 from funcspace.dynamics.reconstruction.models.shallow_plrnn import ClippedShallowPLRNN, ShallowPLRNN
 from funcspace.dynamics.reconstruction.reconstruction import Reconstruction
+from funcspace.dynamics.reconstruction.ridge_regression import RidgeRegression
 from funcspace.dynamics.reconstruction.teacher_forcing import (
     GeneralizedTeacherForcing,
     PerReplica,
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALRNN",
+    "NVAR",
     "PLRNN",
     "ClippedShallowPLRNN",
     "DendriticPLRNN",
@@ -38,6 +42,8 @@ __all__ = [
     "Guards",
     "PerReplica",
     "Reconstruction",
+    "ReservoirComputer",
+    "RidgeRegression",
     "ShallowPLRNN",
     "SparseTeacherForcing",
     "System",

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from funcspace.training.algorithm import Algorithm, ClippingTask, StatefulTask, Task
+from funcspace.training.algorithm import Algorithm, ClippingTask, DirectAlgorithm, StatefulTask, Task
 from funcspace.training.fit import fit
 from funcspace.training.losses import NormLoss
 from funcspace.training.model import OperatorModel
@@ -20,6 +20,7 @@ from funcspace.training.surrogate import Surrogate
 __all__ = [
     "Algorithm",
     "ClippingTask",
+    "DirectAlgorithm",
     "ExponentialDecay",
     "NormLoss",
     "OperatorModel",

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-__all__ = ["Algorithm", "ClippingTask", "StatefulTask", "Task"]
+__all__ = ["Algorithm", "ClippingTask", "DirectAlgorithm", "StatefulTask", "Task"]
 
 
 class Task(Protocol):
@@ -59,4 +59,13 @@ class Algorithm(Protocol):
 
     def begin(self, model: nn.Module, data: Any, validation: Any, *, device: torch.device, dtype: torch.dtype) -> Task:
         """Set up the task for a model and data; raises an InputError where they do not fit each other."""
+        ...
+
+
+@runtime_checkable
+class DirectAlgorithm(Protocol):
+    """A way of learning that solves at once; given to `fit` as an `Algorithm` is, it takes the place of the loop."""
+
+    def solve(self, model: nn.Module, data: Any, validation: Any, *, seed: int) -> Any:
+        """The trained surrogate, with its `history`, and what tells this run from another as its `provenance`."""
         ...

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from funcspace.atomic_write import atomic_file
 from funcspace.errors import InputError, SolverError
-from funcspace.training.algorithm import Algorithm, ClippingTask, StatefulTask, Task
+from funcspace.training.algorithm import Algorithm, ClippingTask, DirectAlgorithm, StatefulTask, Task
 from funcspace.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from funcspace.training.model import model_config
 from funcspace.training.progress_bar import progress_bar
@@ -55,7 +55,7 @@ def fit(
     data: Any,
     *,
     validation: Any = None,
-    algorithm: Algorithm | None = None,
+    algorithm: Algorithm | DirectAlgorithm | None = None,
     epochs: int | None = None,
     seconds: float | None = None,
     batch_size: int | None = None,
@@ -88,7 +88,8 @@ def fit(
     model : a module such as `MgNO.for_data(data)`; trained in place.
     data : OperatorData, or whatever the algorithm learns from.
     validation : data to measure on after each epoch; the weights of the best epoch are kept.
-    algorithm : how to learn; `Supervised()` (relative H1 loss) by default.
+    algorithm : how to learn; `Supervised()` (relative H1 loss) by default. One that solves at once, such as
+        `RidgeRegression`, takes of all else only `validation`, `precision`, `seed` and `accelerator`.
     epochs : passes over the data.
     seconds : stop after this much time; the schedule then follows whichever of time and epochs is further on.
     batch_size : samples per step, over all devices together.
@@ -124,6 +125,13 @@ def fit(
     SolverError
         When the loss becomes NaN or infinite; `.state` holds the last finite weights.
     """
+    if isinstance(algorithm, DirectAlgorithm):
+        given = {
+            "epochs": epochs, "seconds": seconds, "batch_size": batch_size, "learning_rate": learning_rate,
+            "weight_decay": weight_decay, "schedule": schedule, "optimizer": optimizer, "monitor": monitor,
+            "patience": patience, "validate_every": validate_every, "folder": folder,
+        }  # fmt: skip
+        return _solved(algorithm, model, data, validation, given, precision, seed, accelerator)
     learning = algorithm or Supervised()
     recipe: Recipe = getattr(learning, "recipe", Recipe())
     epochs = recipe.epochs if epochs is None else epochs
@@ -146,7 +154,7 @@ def fit(
     task = learning.begin(model, data, validation, device=fabric.device, dtype=dtype)
     place = None if folder is None else Path(folder)
     stepper = optimizer(model.parameters(), lr=peak, weight_decay=weight_decay)
-    identity = _identity(model, task, settings)
+    identity = _described(model) | asdict(settings) | dict(task.description)
     state, best = Progress(), None
     if place is not None:
         place.mkdir(parents=True, exist_ok=True)
@@ -168,6 +176,30 @@ def fit(
     surrogate = task.surrogate(model)
     surrogate.history = list(state.history)
     surrogate.provenance = _provenance(identity, state)
+    return surrogate
+
+
+def _solved(
+    algorithm: DirectAlgorithm,
+    model: nn.Module,
+    data: Any,
+    validation: Any,
+    given: Mapping[str, Any],
+    precision: str,
+    seed: int,
+    accelerator: str,
+) -> Any:
+    name = type(algorithm).__name__
+    for setting, value in given.items():
+        if value is not None:
+            raise InputError(f"{name} solves at once, without a loop: it takes no {setting}; got {value!r}")
+    if precision not in DTYPES:
+        raise InputError(f"precision must be one of {', '.join(DTYPES)}, got {precision!r}")
+    model.to(device=_fabric(precision, accelerator, 1).device, dtype=DTYPES[precision])
+    started = time.monotonic()
+    surrogate = algorithm.solve(model, data, validation, seed=seed)
+    identity = _described(model) | {"precision": precision, "seed": seed} | surrogate.provenance
+    surrogate.provenance = _provenance(identity, Progress(seconds=time.monotonic() - started))
     return surrogate
 
 
@@ -335,17 +367,12 @@ def _check(
     learning_rate_factor(schedule, 0.0)
 
 
-def _identity(model: nn.Module, task: Task, settings: Settings) -> dict[str, Any]:
+def _described(model: nn.Module) -> dict[str, Any]:
     try:
         config = model_config(model)
     except InputError:
         config = {"modules": repr(model)}
-    return {
-        "model": f"{type(model).__module__}.{type(model).__qualname__}",
-        "config": config,
-        **asdict(settings),
-        **task.description,
-    }
+    return {"model": f"{type(model).__module__}.{type(model).__qualname__}", "config": config}
 
 
 def _provenance(identity: Mapping[str, Any], state: Progress) -> dict[str, Any]:

@@ -41,10 +41,12 @@ def prediction_error(
     ----------
     model : the forecaster, one of:
 
-        - an object with `rollout(initial, steps)`: given a Function of initial states over a single instant, batch axis
-          first, it returns the states as a Function over Times, with or without the initial ones;
+        - an object with `rollout(initial, steps)`: given a Function of initial states over `context` instants (an
+          attribute of the object, one without it), batch axis first, it returns the states as a Function over Times,
+          with or without the initial ones;
         - a torch module or function that maps states (batch, components) to the next states;
-        - an object with `forecast(context, horizon)`, arrays (batch, 1, components) to (batch, horizon, components).
+        - an object with `forecast(context, horizon)`, arrays (batch, context, components) to
+          (batch, horizon, components).
     true : trajectories (..., time, components).
     horizon : n.
     all_horizons : return the errors at all steps up to n, in a last axis.
@@ -74,14 +76,15 @@ def prediction_error(
         raise InputError(
             f"horizon, stride and batch_size must be at least 1; got {horizon!r}, {stride!r} and {batch_size!r}"
         )
-    truth = as_series(true, name="the true trajectory", minimum=horizon + 1)
+    context = getattr(model, "context", 1) if hasattr(model, "rollout") or hasattr(model, "forecast") else 1
+    truth = as_series(true, name="the true trajectory", minimum=horizon + context)
     forecast = _forecaster(model, true, truth)
     errors = np.zeros((len(truth.values), horizon))
     for orbit, sums in zip(truth.values, errors, strict=True):
-        starts = np.arange(0, truth.length - horizon, stride)
+        starts = np.arange(context - 1, truth.length - horizon, stride)
         for first in range(0, len(starts), batch_size):
             chosen = starts[first : first + batch_size]
-            found = forecast(orbit[chosen], horizon)
+            found = forecast(orbit[chosen[:, None] + np.arange(1 - context, 1)], horizon)
             if found.shape != (len(chosen), horizon, truth.components):
                 raise InputError(
                     f"the model must forecast (batch, steps, components) = "
@@ -99,9 +102,9 @@ def _forecaster(model: Any, true: Any, truth: Series) -> Callable[[FloatArray, i
     if hasattr(model, "rollout"):
         return lambda states, steps: _rolled_out(model, true, truth, states, steps)
     if hasattr(model, "forecast"):
-        return lambda states, steps: _array(model.forecast(states[:, None], steps))
+        return lambda states, steps: _array(model.forecast(states, steps))
     if callable(model):
-        return lambda states, steps: _iterated(model, true, states, steps)
+        return lambda states, steps: _iterated(model, true, states[:, -1], steps)
     raise InputError(
         "the model must have rollout(initial, steps) or forecast(context, horizon), or be a map of states; got "
         f"{type(model).__name__}"
@@ -145,15 +148,17 @@ def _iterated(model: Callable, true: Any, states: FloatArray, steps: int) -> Flo
 def _rolled_out(model: Any, true: Any, truth: Series, states: FloatArray, steps: int) -> FloatArray:
     step = truth.step if truth.step is not None else 1.0
     if isinstance(true, Function):
-        space = FunctionSpace(Times(0.0, step, 1), components=true.space.components)
-        initial = Function(space, torch.as_tensor(states[:, None], dtype=true.dtype), name=true.name, units=true.units)
+        space = FunctionSpace(Times(0.0, step, states.shape[1]), components=true.space.components)
+        initial = Function(space, torch.as_tensor(states, dtype=true.dtype), name=true.name, units=true.units)
     else:
         dtype = true.dtype if isinstance(true, Tensor) and true.is_floating_point() else torch.float64
-        space = FunctionSpace(Times(0.0, step, 1), components=tuple(f"x{i}" for i in range(states.shape[1])))
-        initial = Function(space, torch.as_tensor(states[:, None], dtype=dtype))
+        space = FunctionSpace(
+            Times(0.0, step, states.shape[1]), components=tuple(f"x{i}" for i in range(states.shape[2]))
+        )
+        initial = Function(space, torch.as_tensor(states, dtype=dtype))
     with torch.no_grad():
         found = model.rollout(initial, steps)
     array = _array(found.coefficients if isinstance(found, Function) else found)
-    if array.shape == (len(states), steps + 1, states.shape[1]):
+    if array.shape == (len(states), steps + 1, states.shape[2]):
         return array[:, 1:]
     return array
