@@ -12,6 +12,7 @@ MODELS = {
     "PLRNN": lambda **o: fs.dynamics.PLRNN(3, 7, **o),
     "centred": lambda **o: fs.dynamics.PLRNN(3, 7, centred=True, **o),
     "shallow": lambda **o: fs.dynamics.ShallowPLRNN(3, 4, 11, **o),
+    "shallow of three": lambda **o: fs.dynamics.ShallowPLRNN(3, 3, 10, **o),
     "clipped shallow": lambda **o: fs.dynamics.ClippedShallowPLRNN(3, 3, 13, **o),
     "dendritic": lambda **o: fs.dynamics.DendriticPLRNN(3, 6, 5, clipped=False, **o),
     "clipped dendritic": lambda **o: fs.dynamics.DendriticPLRNN(3, 6, 5, **o),
