@@ -175,8 +175,16 @@ class LinearElasticity:
         return BlockPattern(self.elements.dofs, self.elements.nodes, self.elements.dim, self.loading.fixed)
 
     def solve(self) -> Function:
-        """The displacement, with the batch shape of the data: coefficients (*batch, dofs, d)."""
+        """The displacement, with the batch shape of the data: coefficients (*batch, dofs, d).
+
+        Where data are part of an autograd graph, so is the displacement: derivatives come from the adjoint system.
+        """
+        from funcspace.solvers.solids.differentiable_elasticity import has_tracked_data, solve_tracked
+
         batch = batch_shape({**self.moduli.data(), **self.loading.data()})
+        if has_tracked_data(self):
+            found = solve_tracked(self).reshape(*batch, *self.space.coefficient_shape)
+            return Function(self.space, found, name="u")
         lame_lambda, lame_mu, _ = self._lame
         pattern, elements = self._pattern, self.elements
         load, given = self.loading.forces(), self.loading.given()
