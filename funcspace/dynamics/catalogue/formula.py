@@ -18,7 +18,20 @@ from funcspace.dynamics.compiled.tracing import entries, retargeted
 from funcspace.errors import InputError
 from funcspace.geometry.cached_property import cached_property
 
-__all__ = ["Formula", "parameter_arguments", "symbols"]
+__all__ = ["Formula", "packed_parameters", "parameter_arguments", "symbols"]
+
+
+def packed_parameters(shapes: Mapping[str, tuple[int, ...]], parameters: Mapping[str, Any]) -> np.ndarray:
+    """Parameters by name as one vector, or (batch, entries) where some have a leading batch axis."""
+    columns, batch = [], 1
+    for name, shape in shapes.items():
+        value = np.asarray(parameters[name], dtype=np.float64)
+        lead = value.shape[: value.ndim - len(shape)]
+        columns.append(value.reshape(*lead, int(np.prod(shape))))
+        batch = max(batch, lead[0] if lead else 1)
+    if all(column.ndim == 1 for column in columns):
+        return np.concatenate([np.empty(0), *columns])
+    return np.concatenate([np.broadcast_to(c, (batch, c.shape[-1])) for c in columns], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,15 +100,7 @@ class Formula:
 
     def pack(self, parameters: Mapping[str, Any]) -> np.ndarray:
         """The vector p of parameters given by name; a batch (batch, entries) where some have a leading batch axis."""
-        columns, batch = [], 1
-        for name, shape in self.shapes.items():
-            value = np.asarray(parameters[name], dtype=np.float64)
-            lead = value.shape[: value.ndim - len(shape)]
-            columns.append(value.reshape(*lead, int(np.prod(shape))))
-            batch = max(batch, lead[0] if lead else 1)
-        if all(column.ndim == 1 for column in columns):
-            return np.concatenate([np.empty(0), *columns])
-        return np.concatenate([np.broadcast_to(c, (batch, c.shape[-1])) for c in columns], axis=1)
+        return packed_parameters(self.shapes, parameters)
 
     def evaluate(self, state: Any, time: Any, parameters: Any) -> Any:
         """The components at states (..., dimension): an array or tensor like the state."""

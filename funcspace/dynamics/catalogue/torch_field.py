@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from funcspace.dynamics.catalogue.formula import packed_parameters
 from funcspace.errors import InputError
 
 __all__ = ["TorchField", "in_torch"]
@@ -45,7 +46,10 @@ def _tensor(values: Any) -> torch.Tensor:
 
 
 class TorchField:
-    """A torch function `(t, states (batch, dimension), **parameters) -> derivatives (batch, dimension)`."""
+    """A torch function `(t, states (batch, dimension), **parameters) -> derivatives (batch, dimension)`.
+
+    A parameter is a number, or one for each trajectory, (batch,): `a * states[:, 0]` is right for both.
+    """
 
     smooth = False
     separable = False
@@ -71,9 +75,8 @@ class TorchField:
         return sum(int(np.prod(shape)) for shape in self.shapes.values())
 
     def pack(self, parameters: Mapping[str, Any]) -> np.ndarray:
-        """The parameters as one vector."""
-        parts = [np.asarray(parameters[name], dtype=np.float64).ravel() for name in self.shapes]
-        return np.concatenate([np.empty(0), *parts])
+        """The parameters as one vector, or (batch, entries) where some have a leading batch axis."""
+        return packed_parameters(self.shapes, parameters)
 
     def _named(self, packed: torch.Tensor) -> dict[str, Any]:
         found, first = {}, 0
@@ -138,7 +141,9 @@ class TorchField:
         """Samples (batch, times, dimension), by Tsit5 over the whole batch, or RK4 with a constant step."""
         from funcspace.dynamics.integrators.batched import integrate_batched
 
-        initial, rows = torch.from_numpy(np.array(first)), torch.from_numpy(packed[0].copy())
+        initial = torch.from_numpy(np.array(first))
+        same = bool((packed == packed[:1]).all())
+        rows = torch.from_numpy(np.array(packed[0] if same else packed))
         with torch.no_grad():
             values = integrate_batched(
                 lambda t, x: self.evaluate(x, t, rows),
