@@ -158,8 +158,8 @@ def test_a_torch_function_takes_a_parameter_for_each_trajectory():
     def decay(t, x, rate=1.0):
         return -(rate * x[:, 0])[:, None] * torch.ones_like(x)
 
-    system = fs.dynamics.system(decay, dimension=1, initial=(1.0,), name="decay")
+    runs_of = system(decay, dimension=1, initial=(1.0,), name="decay")
     rates = np.array([1.0, 2.0])
-    runs = system.trajectory(5, dt=0.5, parameters={"rate": rates}, initial=np.ones((2, 1)), tolerance=1e-10)
+    runs = runs_of.trajectory(5, dt=0.5, parameters={"rate": rates}, initial=np.ones((2, 1)), tolerance=1e-10)
     exact = np.exp(-rates[:, None] * 0.5 * np.arange(5))
     np.testing.assert_allclose(runs.coefficients[..., 0].numpy(), exact, rtol=1e-8)
