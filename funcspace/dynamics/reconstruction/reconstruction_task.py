@@ -82,9 +82,12 @@ class ReconstructionTask:
         self._seen += 1
         predicted = model(window, gain, inputs)
         error = predicted - target
-        known = target.isfinite()
-        squares = torch.where(known, error, torch.zeros(())).square().flatten(-3).sum(dim=-1)
-        each = squares / known.flatten(-3).sum(dim=-1).clamp_min(1)
+        if self.windows.missing:
+            known = target.isfinite()
+            squares = torch.where(known, error, torch.zeros_like(error)).square().flatten(-3).sum(dim=-1)
+            each = squares / known.flatten(-3).sum(dim=-1).clamp_min(1)
+        else:
+            each = error.square().flatten(-3).mean(dim=-1)
         if terms.latent_weight:
             each = each + terms.latent_weight * self.model.latent_penalty()
         if terms.observation_weight:

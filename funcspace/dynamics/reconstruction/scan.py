@@ -93,12 +93,14 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(available_cores(), thread_name_prefix="scan")
 
 
-def _for_each(count: int, work: Callable[[int], None]) -> None:
-    if count == 1 or torch.get_num_threads() == 1:
-        for i in range(count):
-            work(i)
-    else:
-        list(_pool().map(work, range(count)))
+def _over_replicas(count: int, work: Callable[[int, int], None]) -> None:
+    """Call work(first, last) on ranges that cover the replicas, one for each thread."""
+    threads = min(count, torch.get_num_threads(), available_cores())
+    if threads == 1:
+        work(0, count)
+        return
+    bounds = [count * i // threads for i in range(threads + 1)]
+    list(_pool().map(work, bounds[:-1], bounds[1:]))
 
 
 def _arrays(*tensors: Tensor) -> list[np.ndarray]:
@@ -120,16 +122,13 @@ class _Scan(torch.autograd.Function):
         drive: Tensor,
         *parameters: Tensor,
     ) -> Tensor:
-        forward = _kernels(family).forward
+        forward = _kernels(family).forward_all
         count, units, columns = start.shape
         states = start.new_empty(count, units, steps, columns)
         arrays = _arrays(start, targets, gain, drive, states)
         weights = _arrays(*parameters)
 
-        def work(i: int) -> None:
-            forward(*(w[i] for w in weights), *options, *(array[i] for array in arrays))
-
-        _for_each(count, work)
+        _over_replicas(count, lambda first, last: forward(first, last, *weights, *options, *arrays))
         ctx.save_for_backward(start, targets, gain, states, *parameters)
         ctx.family, ctx.options, ctx.driven = family, options, drive.shape[1] > 0
         return states
@@ -137,7 +136,7 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        backward = _kernels(ctx.family).backward
+        backward = _kernels(ctx.family).backward_all
         start, targets, gain, states, *parameters = ctx.saved_tensors
         needed = ctx.needs_input_grad
         of_start = torch.empty_like(start, memory_format=torch.contiguous_format)
@@ -149,10 +148,7 @@ class _Scan(torch.autograd.Function):
         arrays = _arrays(start, targets, gain, states, cotangents[0])
         results = [t.numpy() for t in (of_start, of_targets, of_drive, *of_parameters)]
 
-        def work(i: int) -> None:
-            backward(*(w[i] for w in weights), *ctx.options, *(a[i] for a in arrays), *(r[i] for r in results))
-
-        _for_each(len(start), work)
+        _over_replicas(len(start), lambda first, last: backward(first, last, *weights, *ctx.options, *arrays, *results))
         return (
             None, None, None, of_start, of_targets if needed[4] else None, None, of_drive if driven else None,
             *of_parameters,

@@ -150,6 +150,7 @@ class Windows:
                     "Give longer ones, or the algorithm a smaller sequence"
                 )
         self._values = torch.cat(rows).mT.contiguous().to(device, dtype)
+        self.missing = bool(self._values.isnan().any())
         self._starts = [s.to(device) for s in starts]
         self._inputs = None
         if recordings[0].inputs is not None:

@@ -18,7 +18,7 @@ from funcspace.dynamics.reconstruction.kernels.forcing_kernels import (
     unforce,
 )
 
-__all__ = ["backward", "forward"]
+__all__ = ["backward_all", "forward_all"]
 
 
 @numba.njit(inline="always", **OPTIONS)
@@ -115,3 +115,23 @@ def backward(
             for b in range(columns):
                 cotangent[i, b] = a * delta[i, b] + through[i, b]
     of_start[:] = cotangent
+
+
+@numba.njit(**OPTIONS)
+def forward_all(first, last, A, W, h, relu, centred, start, targets, gain, drive, states):
+    """The scans of replicas first .. last - 1, which every array but the options numbers in front."""
+    for r in range(first, last):
+        forward(A[r], W[r], h[r], relu, centred, start[r], targets[r], gain[r], drive[r], states[r])
+
+
+@numba.njit(**OPTIONS)
+def backward_all(
+    first, last, A, W, h, relu, centred, start, targets, gain, states, of_states,
+    of_start, of_targets, of_drive, of_A, of_W, of_h,
+):  # fmt: skip
+    """The adjoints of the same replicas."""
+    for r in range(first, last):
+        backward(
+            A[r], W[r], h[r], relu, centred, start[r], targets[r], gain[r], states[r], of_states[r],
+            of_start[r], of_targets[r], of_drive[r], of_A[r], of_W[r], of_h[r],
+        )  # fmt: skip

@@ -18,7 +18,7 @@ from funcspace.dynamics.reconstruction.kernels.forcing_kernels import (
     unforce,
 )
 
-__all__ = ["backward", "forward"]
+__all__ = ["backward_all", "forward_all"]
 
 
 @numba.njit(inline="always", **OPTIONS)
@@ -114,3 +114,23 @@ def backward(
                 of_slopes[k] += rise
                 of_thresholds[i, k] -= a * shift
     of_start[:] = cotangent
+
+
+@numba.njit(**OPTIONS)
+def forward_all(first, last, A, W, h, slopes, thresholds, clipped, start, targets, gain, drive, states):
+    """The scans of replicas first .. last - 1, which every array but the options numbers in front."""
+    for r in range(first, last):
+        forward(A[r], W[r], h[r], slopes[r], thresholds[r], clipped, start[r], targets[r], gain[r], drive[r], states[r])
+
+
+@numba.njit(**OPTIONS)
+def backward_all(
+    first, last, A, W, h, slopes, thresholds, clipped, start, targets, gain, states, of_states,
+    of_start, of_targets, of_drive, of_A, of_W, of_h, of_slopes, of_thresholds,
+):  # fmt: skip
+    """The adjoints of the same replicas."""
+    for r in range(first, last):
+        backward(
+            A[r], W[r], h[r], slopes[r], thresholds[r], clipped, start[r], targets[r], gain[r], states[r], of_states[r],
+            of_start[r], of_targets[r], of_drive[r], of_A[r], of_W[r], of_h[r], of_slopes[r], of_thresholds[r],
+        )  # fmt: skip

@@ -25,24 +25,27 @@ BLOCK_COLUMNS = 128
 def force(x, targets, t, gain):
     """Add gain (target - x) to x on the forced units; a target that is NaN forces nothing."""
     units, _, columns = targets.shape
+    zero = x.dtype.type(0)
     for i in range(units):
+        wanted, state = targets[i, t], x[i]
         for b in range(columns):
-            target = targets[i, t, b]
-            if target == target:
-                x[i, b] += gain * (target - x[i, b])
+            pull = wanted[b] - state[b]
+            # a choice instead of a branch, so that the loop becomes vector instructions
+            state[b] += gain * (pull if pull == pull else zero)
 
 
 @numba.njit(inline="always", **OPTIONS)
 def unforce(cotangent, targets, t, gain, of_targets):
     """The adjoint of `force`: the cotangent of the unforced state in place, that of the targets where it is wanted."""
     units, _, columns = targets.shape
+    zero = cotangent.dtype.type(0)
     for i in range(units):
+        wanted, of_state = targets[i, t], cotangent[i]
+        if of_targets.shape[0]:
+            for b in range(columns):
+                of_targets[i, t, b] = gain * of_state[b] if wanted[b] == wanted[b] else zero
         for b in range(columns):
-            target = targets[i, t, b]
-            if target == target:
-                if of_targets.shape[0]:
-                    of_targets[i, t, b] = gain * cotangent[i, b]
-                cotangent[i, b] *= 1 - gain
+            of_state[b] -= (gain if wanted[b] == wanted[b] else zero) * of_state[b]
 
 
 @numba.njit(inline="always", **OPTIONS)

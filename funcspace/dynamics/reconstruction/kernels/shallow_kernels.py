@@ -17,7 +17,7 @@ from funcspace.dynamics.reconstruction.kernels.forcing_kernels import (
     unforce,
 )
 
-__all__ = ["backward", "forward"]
+__all__ = ["backward_all", "forward_all"]
 
 
 @numba.njit(inline="always", **OPTIONS)
@@ -242,3 +242,23 @@ def backward(
                 for b in range(columns):
                     cotangent[i, b] += w * q[k, b]
     of_start[:] = cotangent
+
+
+@numba.njit(**OPTIONS)
+def forward_all(first, last, A, W1, W2, h1, h2, clipped, start, targets, gain, drive, states):
+    """The scans of replicas first .. last - 1, which every array but the options numbers in front."""
+    for r in range(first, last):
+        forward(A[r], W1[r], W2[r], h1[r], h2[r], clipped, start[r], targets[r], gain[r], drive[r], states[r])
+
+
+@numba.njit(**OPTIONS)
+def backward_all(
+    first, last, A, W1, W2, h1, h2, clipped, start, targets, gain, states, of_states,
+    of_start, of_targets, of_drive, of_A, of_W1, of_W2, of_h1, of_h2,
+):  # fmt: skip
+    """The adjoints of the same replicas."""
+    for r in range(first, last):
+        backward(
+            A[r], W1[r], W2[r], h1[r], h2[r], clipped, start[r], targets[r], gain[r], states[r], of_states[r],
+            of_start[r], of_targets[r], of_drive[r], of_A[r], of_W1[r], of_W2[r], of_h1[r], of_h2[r],
+        )  # fmt: skip
