@@ -9,6 +9,7 @@ integral of the divergence are one system to the compiled integrator, with one c
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,7 @@ from funcspace.errors import InputError, SolverError
 if TYPE_CHECKING:
     from funcspace.dynamics.catalogue.system import System
 
-__all__ = ["lyapunov_spectrum"]
+__all__ = ["LocalExponents", "local_exponents", "lyapunov_spectrum"]
 
 PERIODS, ITERATIONS = 2_000, 200_000
 FLOW_BATCH, MAP_BATCH = 16, 128
@@ -70,6 +71,66 @@ def lyapunov_spectrum(
     SolverError
         When most orbits diverge.
     """
+    local = local_exponents(
+        system, time=time, exponents=exponents, seed=seed, batch=batch, tolerance=tolerance, workers=workers
+    )
+    rates, orbits, duration = local.rates, local.rates.shape[1], local.duration
+    counted = np.isfinite(rates[..., 0])
+    if counted.sum() < 0.5 * counted.size or counted.any(axis=0).sum() < 2:
+        raise SolverError(f"most orbits of {system.name} escape before {duration:.4g} units of time have passed")
+    by_orbit = np.stack([rates[counted[:, i], i].mean(axis=0) for i in range(orbits) if counted[:, i].any()])
+    value = rates[counted].mean(axis=0)
+    error = np.maximum(
+        by_orbit.std(axis=0, ddof=1) / np.sqrt(len(by_orbit)),
+        rates[counted].std(axis=0, ddof=1) / np.sqrt(counted.sum()),
+    )
+    order = np.argsort(-value, kind="stable")
+    details = {
+        "mean_divergence": float(local.divergences[counted].mean()),
+        "time": duration * int(counted.sum()),
+        "orbits": by_orbit[:, order],
+        "escaped": int(counted.size - counted.sum()),
+    }
+    return Estimate(value[order], error[order], details)
+
+
+@dataclass(frozen=True, eq=False)
+class LocalExponents:
+    """Exponents of stretches of orbits; NaN where an orbit escaped, and another start then took over.
+
+    Attributes
+    ----------
+    rates : growth per time along each tangent vector, in the order of the vectors, (blocks, orbits, exponents).
+    divergences : mean divergence over each stretch, (blocks, orbits).
+    duration : length of a stretch.
+    """
+
+    rates: np.ndarray
+    divergences: np.ndarray
+    duration: float
+
+
+def local_exponents(
+    system: System,
+    *,
+    time: float | None = None,
+    exponents: int | None = None,
+    seed: int = 0,
+    batch: int | None = None,
+    blocks: int = BLOCKS,
+    tolerance: float = 1e-8,
+    workers: int | None = None,
+    initial: np.ndarray | None = None,
+) -> LocalExponents:
+    """The exponents of successive stretches of orbits, as `lyapunov_spectrum` measures them.
+
+    Parameters
+    ----------
+    time, exponents, seed, batch, tolerance, workers : as there.
+    blocks : stretches of each orbit.
+    initial : states (batch, dimension) to start from, instead of random ones on the attractor; then nothing is left
+        out at first but what aligns the tangent vectors, ten periods.
+    """
     count = system.dimension if exponents is None else exponents
     orbits = batch if batch is not None else (MAP_BATCH if system.kind == "map" else FLOW_BATCH)
     if not 1 <= count <= system.dimension:
@@ -82,37 +143,24 @@ def lyapunov_spectrum(
     total = (ITERATIONS if system.kind == "map" else PERIODS * unit) if time is None else float(time)
     if not (np.isfinite(total) and total > 0):
         raise InputError(f"time must be positive; got {time}")
-    first, before = starts(system, np.random.SeedSequence(seed).entropy, orbits)
+    if initial is None:
+        first, before = starts(system, np.random.SeedSequence(seed).entropy, orbits)
+    else:
+        first, before = np.array(initial, dtype=np.float64), np.zeros(orbits)
     each = total / orbits
     run = (
         _Iterations(system, first, count)
         if system.kind == "map"
         else _Flow(system, first, before, count, tolerance, workers)
     )
-    run.advance(max(WARM_UP * each, (10.0 if system.kind == "flow" else 100.0) * unit))
-    blocks, divergences, duration = [], [], 0.0
-    for _ in range(BLOCKS):
-        growth, divergence, duration = run.advance(each / BLOCKS)
-        blocks.append(growth / duration)
+    aligning = (10.0 if system.kind == "flow" else 100.0) * unit
+    run.advance(max(WARM_UP * each, aligning) if initial is None else aligning)
+    rates, divergences, duration = [], [], 0.0
+    for _ in range(blocks):
+        growth, divergence, duration = run.advance(each / blocks)
+        rates.append(growth / duration)
         divergences.append(divergence / duration)
-    rates = np.stack(blocks)
-    counted = np.isfinite(rates[..., 0])
-    if counted.sum() < 0.5 * counted.size or counted.any(axis=0).sum() < 2:
-        raise SolverError(f"most orbits of {system.name} escape before {each / BLOCKS:.4g} units of time have passed")
-    by_orbit = np.stack([rates[counted[:, i], i].mean(axis=0) for i in range(orbits) if counted[:, i].any()])
-    value = rates[counted].mean(axis=0)
-    error = np.maximum(
-        by_orbit.std(axis=0, ddof=1) / np.sqrt(len(by_orbit)),
-        rates[counted].std(axis=0, ddof=1) / np.sqrt(counted.sum()),
-    )
-    order = np.argsort(-value, kind="stable")
-    details = {
-        "mean_divergence": float(np.stack(divergences)[counted].mean()),
-        "time": duration * int(counted.sum()),
-        "orbits": by_orbit[:, order],
-        "escaped": int(counted.size - counted.sum()),
-    }
-    return Estimate(value[order], error[order], details)
+    return LocalExponents(np.stack(rates), np.stack(divergences), duration)
 
 
 class _Flow:
