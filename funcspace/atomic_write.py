@@ -6,6 +6,7 @@ import ctypes
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,9 +80,19 @@ def atomic_folder(path: str | os.PathLike[str], *, may_replace: Callable[[Path],
             _sync_tree(temporary)
             replace_folder(temporary, target)
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove_for_good(temporary)
         raise
     _sync(target.parent)
+
+
+def _remove_for_good(folder: Path, quiet: float = 0.1, most: float = 3.0) -> None:
+    """Remove a folder until it stays away: threads of a writer that failed (Zarr's) may still put files there."""
+    started = gone = time.monotonic()
+    while time.monotonic() < min(gone + quiet, started + most):
+        if folder.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            gone = time.monotonic()
+        time.sleep(0.005)
 
 
 @contextmanager

@@ -6,6 +6,8 @@ import errno
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -154,3 +156,20 @@ def test_a_disk_that_fills_up_while_writing(tmp_path, suffix):
     assert done.returncode == 0
     assert names(tmp_path) == [target.name]
     assert len(fs.OperatorData.load(target)) == 2
+
+
+def test_a_folder_goes_although_a_thread_still_writes_to_it(tmp_path):
+    late = []
+
+    def write(folder):
+        for number in range(20):
+            folder.mkdir(exist_ok=True)
+            (folder / f"chunk{number}").write_text("late")
+            time.sleep(0.004)
+
+    with pytest.raises(ZeroDivisionError), atomic_folder(tmp_path / "set") as temporary:
+        late.append(threading.Thread(target=write, args=(temporary,)))
+        late[0].start()
+        raise ZeroDivisionError
+    late[0].join()
+    assert names(tmp_path) == []

@@ -115,11 +115,12 @@ class FieldSystem:
         shape, count = state.shape, max(BLOCKS, round(time / (batch * interval)))
         generator = torch.Generator().manual_seed(seed)
         vectors = torch.randn(exponents, *shape, generator=generator, dtype=state.dtype)
-        vectors = vectors - vectors.mean(dim=tuple(range(2, vectors.ndim)), keepdim=True)
         logs = torch.empty(count, batch, exponents, dtype=state.dtype)
         warm = max(1, round(WARM_UP * count))
         with torch.no_grad():
             for k in range(-warm, count):
+                # each time, for rounding brings back a mean, and nothing damps it
+                vectors = vectors - vectors.mean(dim=tuple(range(2, vectors.ndim)), keepdim=True)
                 state, vectors = flow.tangent(state, vectors)
                 columns = vectors.reshape(exponents, batch, -1).permute(1, 2, 0)
                 q, r = torch.linalg.qr(columns)

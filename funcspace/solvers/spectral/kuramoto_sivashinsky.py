@@ -20,8 +20,8 @@ class KuramotoSivashinsky(SpectralProblem):
     du/dt + u du/dx + d^2u/dx^2 + nu d^4u/dx^4 = 0
 
     without units; nu = 1 by default. Waves of wavenumber below 1 grow, shorter ones decay. At length 22 the leading
-    Lyapunov exponents are 0.043, 0.003, 0.002 (Cvitanovic, Davidchack and Siminos, SIAM J. Appl. Dyn. Syst. 9, 2010);
-    the number of positive ones grows with the length. Fields have mean zero.
+    Lyapunov exponents are 0.048, 0, 0, -0.003, -0.189 (Cvitanovic, Davidchack and Siminos, SIAM J. Appl. Dyn. Syst. 9,
+    2010); the number of positive ones grows with the length. Fields have mean zero.
 
     Parameters
     ----------

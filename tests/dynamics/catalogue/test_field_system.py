@@ -31,9 +31,11 @@ def test_a_transient_continues_the_orbit():
 
 @pytest.mark.slow
 def test_leading_exponents_of_length_22():
-    """Published: 0.043, 0.003, 0.002 and -0.004, of which a short run shows one, and three near zero."""
+    """Published: 0.048, 0, 0, -0.003, -0.189; a short run tells one, three near zero and the gap after them."""
     found = system("KuramotoSivashinsky").lyapunov_spectrum(exponents=5, time=240.0, batch=4, interval=2.0, seed=0)
-    assert 0.0 < found[0] < 0.12 and abs(found[2]) < 0.06 and found[4] < 0.02
+    assert 0.0 < found[0] < 0.12
+    assert max(abs(value) for value in list(found)[1:4]) < 0.06
+    assert -0.26 < found[4] < -0.1
     assert list(found) == sorted(found, reverse=True)
 
 
