@@ -129,13 +129,22 @@ def lyapunov_spectrum(
 
 
 def lyapunov_spectrum_of_products(
-    jacobians: Any, *, dt: float = 1.0, count: int | None = None, every: int = 1, blocks: int = 20, seed: int = 0
+    jacobians: Any,
+    *,
+    dt: float = 1.0,
+    count: int | None = None,
+    transient: int = 0,
+    every: int = 1,
+    blocks: int = 20,
+    seed: int = 0,
 ) -> Estimate:
     """Lyapunov exponents of the product of given matrices, the first acting first; see `lyapunov_spectrum`.
 
     Parameters
     ----------
-    jacobians : matrices (steps, dimension, dimension), a tensor or an array.
+    jacobians : matrices (steps, dimension, dimension), a tensor or an array; or an iterable of such stretches, where
+        they are too many to hold at once.
+    transient : so many of the first matrices turn the tangent vectors, but do not count.
     dt, count, every, blocks, seed : as in `lyapunov_spectrum`.
 
     Examples
@@ -144,18 +153,28 @@ def lyapunov_spectrum_of_products(
     >>> round(lyapunov_spectrum_of_products(np.tile(np.diag([2.0, 0.5]), (300, 1, 1)))[0], 2)
     0.69
     """
-    array = jacobians.detach().cpu().numpy() if isinstance(jacobians, Tensor) else np.asarray(jacobians)
-    if array.ndim != 3 or array.shape[1] != array.shape[2] or array.dtype.kind not in "fi":
-        raise InputError(f"jacobians must be real, of shape (steps, dimension, dimension); got {array.shape}")
-    wanted = int(array.shape[1] if count is None else count)
-    if not 1 <= wanted <= array.shape[1]:
-        raise InputError(f"count must be between 1 and the dimension {array.shape[1]}, got {count}")
-    _check_numbers(len(array), 0, every, blocks, dt)
-    rows = _first_rows(array.shape[1], wanted, seed)
-    logs = np.zeros((len(array) // every, wanted))
-    _propagate(np.ascontiguousarray(array[: len(logs) * every], dtype=np.float64), rows, every, logs, 0)
-    values, covariance = _averaged(logs, dt * every, blocks)
-    return _sorted(values, covariance, {"steps": len(array)})
+    stretches = [jacobians] if hasattr(jacobians, "shape") or isinstance(jacobians, list | tuple) else jacobians
+    rows, left, parts, steps = np.zeros((0, 0)), np.zeros((0, 0, 0)), [], 0
+    for stretch in stretches:
+        array = stretch.detach().cpu().numpy() if isinstance(stretch, Tensor) else np.asarray(stretch)
+        if array.ndim != 3 or array.shape[1] != array.shape[2] or array.dtype.kind not in "fi":
+            raise InputError(f"jacobians must be real, of shape (steps, dimension, dimension); got {array.shape}")
+        array = np.ascontiguousarray(array, dtype=np.float64)
+        if not rows.size:
+            wanted = int(array.shape[1] if count is None else count)
+            if not 1 <= wanted <= array.shape[1]:
+                raise InputError(f"count must be between 1 and the dimension {array.shape[1]}, got {count}")
+            rows = _first_rows(array.shape[1], wanted, seed)
+        array = np.concatenate([left, array]) if len(left) else array
+        whole = len(array) // every * every
+        logs = np.zeros((whole // every, len(rows)))
+        _propagate(array[:whole], rows, every, logs, steps)
+        parts.append(logs)
+        left, steps = array[whole:], steps + whole
+    _check_numbers(steps - transient, transient, every, blocks, dt)
+    counted = np.concatenate(parts)[transient // every :]
+    values, covariance = _averaged(counted, dt * every, blocks)
+    return _sorted(values, covariance, {"steps": steps - transient // every * every})
 
 
 DEFAULTS = {

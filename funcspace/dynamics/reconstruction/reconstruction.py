@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.reconstruction.models.history_model import HistoryModel
-from funcspace.dynamics.reconstruction.windows import Recording, as_recording
+from funcspace.dynamics.reconstruction.windows import PerReplica, Recording, as_recording
 from funcspace.errors import InputError
 from funcspace.functions import Function, FunctionSpace
 from funcspace.geometry import Times
@@ -159,9 +160,12 @@ class Reconstruction:
     def evaluate(self, test: Any, **options: Any) -> dict[str, Any]:
         """Scores of a free run beside test trajectories; arrays of one value per replica where there are several.
 
-        See `scores`.
+        `PerReplica` gives each replica a test of its own. See `scores`.
         """
-        found = self.scores([as_recording(test, name="test")], **options)
+        each = test.data if isinstance(test, PerReplica) else [test]
+        if isinstance(test, PerReplica) and len(each) != self.replicas:
+            raise InputError(f"PerReplica holds {len(each)} tests; the model has replicas={self.replicas}")
+        found = self.scores([as_recording(one, name="test") for one in each], **options)
         return {name: values if self.replicas is not None else float(values[0]) for name, values in found.items()}
 
     def scores(
@@ -213,6 +217,58 @@ class Reconstruction:
                 found[name].append(float(np.median(values_of)))
         return {name: np.array(values) for name, values in found.items()}
 
+    def lyapunov_spectrum(
+        self,
+        steps: int = 50_000,
+        *,
+        initial: Function | None = None,
+        transient: int = 5_000,
+        count: int | None = None,
+        every: int = 1,
+        blocks: int = 20,
+        seed: int = 0,
+    ) -> Estimate:
+        """Lyapunov exponents of the model along a free run, per unit of time of the data, largest first.
+
+        Parameters
+        ----------
+        steps : of the free run that exponents are averaged over.
+        initial : where it starts, as for `rollout`; by default at the mean of the data, slightly disturbed.
+        transient : steps before.
+        count : only so many of the largest; all of the latent space by default.
+        every, blocks, seed : as in `metrics.lyapunov_spectrum`.
+
+        Returns
+        -------
+        Estimate
+            Exponents (count,), or (replicas, count).
+
+        Raises
+        ------
+        SolverError : the free run is not bounded.
+        """
+        from funcspace.dynamics.reconstruction.analysis.lyapunov import free_run_spectrum
+
+        found = []
+        for i in range(self.replicas or 1):
+            model = self.model if self.replicas is None else self.model.replica(i)
+            if initial is None:
+                generator = torch.Generator().manual_seed(seed)
+                history = 0.1 * torch.randn(self.context, len(self.components), generator=generator).double()
+            else:
+                history = (self._states(initial) - model.mean.double()) / model.scale.double()
+                history = history.reshape(-1, *history.shape[-2:])[0]
+                self._check_context(history)
+            found.append(
+                free_run_spectrum(
+                    model, history, steps, transient=transient, dt=self.step, count=count, every=every, blocks=blocks,
+                    seed=seed,
+                )
+            )  # fmt: skip
+        if self.replicas is None:
+            return found[0]
+        return Estimate(np.stack([e.value for e in found]), np.stack([e.error for e in found]), {"steps": steps})
+
     def save(self, folder: str | PathLike[str]) -> Path:
         """Write weights, arguments, scale and provenance to one folder; whole or not at all. `fs.load` reads it."""
         from funcspace.dynamics.reconstruction.reconstruction_files import save_reconstruction
@@ -221,8 +277,9 @@ class Reconstruction:
 
     @property
     def parameters(self) -> int:
-        """Number of trainable numbers of one model."""
-        return sum(p.numel() for p in self.model.parameters()) // (self.replicas or 1)
+        """Number of trainable numbers of one model, or of all replicas where they share weights."""
+        shared = not getattr(self.model, "independent", True)
+        return sum(p.numel() for p in self.model.parameters()) // (1 if shared else self.replicas or 1)
 
     def _check_context(self, states: Tensor) -> None:
         if states.shape[-2] < self.context:
