@@ -15,17 +15,15 @@ from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.integrators.solve import Guards
 from funcspace.dynamics.reconstruction.models.al_rnn import ALRNN
 from funcspace.dynamics.reconstruction.models.dendritic_plrnn import DendriticPLRNN
+from funcspace.dynamics.reconstruction.models.hierarchical_plrnn import HierarchicalPLRNN
 from funcspace.dynamics.reconstruction.models.nvar import NVAR
 from funcspace.dynamics.reconstruction.models.plrnn import PLRNN
 from funcspace.dynamics.reconstruction.models.reservoir_computer import ReservoirComputer
 from funcspace.dynamics.reconstruction.models.shallow_plrnn import ClippedShallowPLRNN, ShallowPLRNN
 from funcspace.dynamics.reconstruction.reconstruction import Reconstruction
 from funcspace.dynamics.reconstruction.ridge_regression import RidgeRegression
-from funcspace.dynamics.reconstruction.teacher_forcing import (
-    GeneralizedTeacherForcing,
-    PerReplica,
-    SparseTeacherForcing,
-)
+from funcspace.dynamics.reconstruction.teacher_forcing import GeneralizedTeacherForcing, SparseTeacherForcing
+from funcspace.dynamics.reconstruction.windows import PerReplica
 
 if TYPE_CHECKING:
     from funcspace.dynamics import integrators, invariants, metrics
@@ -40,6 +38,7 @@ __all__ = [
     "FieldSystem",
     "GeneralizedTeacherForcing",
     "Guards",
+    "HierarchicalPLRNN",
     "PerReplica",
     "Reconstruction",
     "ReservoirComputer",

@@ -20,7 +20,7 @@ from funcspace.atomic_write import atomic_file
 from funcspace.errors import InputError, SolverError
 from funcspace.training.algorithm import Algorithm, ClippingTask, DirectAlgorithm, StatefulTask, Task
 from funcspace.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from funcspace.training.model import model_config
+from funcspace.training.model import model_config, optimizer_groups
 from funcspace.training.progress_bar import progress_bar
 from funcspace.training.recipe import Recipe
 from funcspace.training.schedules import learning_rate_factor
@@ -95,7 +95,8 @@ def fit(
     batch_size : samples per step, over all devices together.
     learning_rate : the peak rate; the model's own `learning_rate` where it has one, else the recipe's.
     schedule : "one-cycle", "cosine", "linear", "constant", or a function from progress in [0, 1] to a factor.
-    optimizer : called as `optimizer(parameters, lr=..., weight_decay=...)`.
+    optimizer : called as `optimizer(groups, lr=..., weight_decay=...)`, with one group of all parameters or those of
+        the model's `parameter_groups`, each of which learns at a multiple of the rate.
     clip : largest norm of the gradient; None to leave it.
     precision : "32", "64", "16-mixed" or "bf16-mixed".
     compile : run the model through `torch.compile`.
@@ -153,7 +154,7 @@ def fit(
     model.to(device=fabric.device, dtype=dtype)
     task = learning.begin(model, data, validation, device=fabric.device, dtype=dtype)
     place = None if folder is None else Path(folder)
-    stepper = optimizer(model.parameters(), lr=peak, weight_decay=weight_decay)
+    stepper = optimizer(optimizer_groups(model), lr=peak, weight_decay=weight_decay)
     identity = _described(model) | asdict(settings) | dict(task.description)
     state, best = Progress(), None
     if place is not None:
@@ -262,7 +263,7 @@ class _Run:
         s, state = self.settings, self.state
         rate = s.learning_rate * learning_rate_factor(self.schedule, progress)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         # torch.manual_seed would also format a stack trace at every step where there is no CUDA device
         torch.default_generator.manual_seed((s.seed * 1_000_003 + state.step) % (1 << 63))
         if torch.cuda.is_available():

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from funcspace.errors import InputError
 from funcspace.functions import FunctionSpace
 
-__all__ = ["OperatorModel", "context_for", "model_config"]
+__all__ = ["GroupedModel", "OperatorModel", "context_for", "model_config", "optimizer_groups"]
 
 
 @runtime_checkable
@@ -33,6 +33,21 @@ class OperatorModel(Protocol):
     def forward(self, x: Float[Tensor, "batch *layout channel"], context: Any = None) -> Float[Tensor, ...]:
         """The map, tensor to tensor."""
         ...
+
+
+@runtime_checkable
+class GroupedModel(Protocol):
+    """A module whose weights do not all learn at the same rate."""
+
+    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Every parameter in one of several groups, each with the factor of its learning rate."""
+        ...
+
+
+def optimizer_groups(model: nn.Module) -> list[dict[str, Any]]:
+    """A model's parameters as an optimizer takes them; the entry "factor" multiplies a group's learning rate."""
+    groups = model.parameter_groups() if isinstance(model, GroupedModel) else [(list(model.parameters()), 1.0)]
+    return [{"params": parameters, "factor": factor} for parameters, factor in groups]
 
 
 def context_for(model: nn.Module, space: FunctionSpace, device: Any = None) -> Any:

@@ -70,7 +70,10 @@ class ReconstructionTask:
         self._anneal, self._seen = anneal, 0
 
     def loss(self, model: Callable[..., Tensor], rows: np.ndarray) -> Float[Tensor, ""]:
-        """The sum over replicas of the mean squared error of predictions along random windows, plus penalties."""
+        """The mean squared error of predictions along random windows, plus penalties.
+
+        The sum over independent replicas; the mean over those that share weights.
+        """
         terms, replicas = self.terms, self.model.replicas
         window, inputs = self.windows.draw(len(rows), replicas)
         target = window[..., 1:, :]
@@ -96,14 +99,16 @@ class ReconstructionTask:
             each = each + terms.attractor_weight * self.model.attractor_penalty(terms.attractor_share)
         if replicas is None:
             return each
+        if not self.model.independent:
+            return each.mean()
         good = each.isfinite()
         # A replica that has run away sits this step out; the others do not notice.
         return torch.where(good, each, torch.zeros_like(each)).sum() if bool(good.any()) else each.sum()
 
     def clip_gradients(self, model: nn.Module, largest: float | None) -> None:
-        """Bound the norm of each replica's gradient; a gradient that is not finite is dropped."""
+        """Bound the norm of each independent replica's gradient, dropping what is not finite, or that of all."""
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
-        if self.model.replicas is None:
+        if self.model.replicas is None or not self.model.independent:
             if largest is not None:
                 nn.utils.clip_grad_norm_(model.parameters(), largest)
             return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -14,21 +13,14 @@ from funcspace.dynamics.reconstruction.forcing_interval import forcing_interval
 from funcspace.dynamics.reconstruction.forcing_strength import ESTIMATORS, Estimator
 from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
 from funcspace.dynamics.reconstruction.reconstruction_task import ReconstructionTask, WindowLoss
-from funcspace.dynamics.reconstruction.windows import Recording, Windows, as_recording
+from funcspace.dynamics.reconstruction.windows import PerReplica, Recording, Windows, as_recording
 from funcspace.errors import InputError
 from funcspace.training import ExponentialDecay, Recipe
 
-__all__ = ["GeneralizedTeacherForcing", "PerReplica", "SparseTeacherForcing"]
+__all__ = ["GeneralizedTeacherForcing", "SparseTeacherForcing"]
 
 BATCHES = 50
 BATCH_SIZE = 16
-
-
-@dataclass(frozen=True)
-class PerReplica:
-    """Data for a model with replicas: one Function (or sequence of Functions) for each of them."""
-
-    data: Sequence[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +70,7 @@ class _WindowTraining:
         given = 0 if recordings[0].inputs is None else recordings[0].inputs[0].shape[1]
         if given != model.inputs:
             raise InputError(f"the model takes {model.inputs} external inputs; the algorithm gives {given}")
-        mean, scale = (torch.stack([getattr(r, part) for r in recordings]) for part in ("mean", "scale"))
-        model.mean.copy_(mean if model.replicas is not None else mean[0])
-        model.scale.copy_(scale if model.replicas is not None else scale[0])
+        recordings = model.standardise(recordings)
         windows = Windows(recordings, self.sequence + 1, device=device, dtype=dtype)
         gain, anneal = self._gain(model, recordings)
         terms = WindowLoss(

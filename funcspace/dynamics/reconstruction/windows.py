@@ -15,7 +15,14 @@ from funcspace.errors import InputError
 from funcspace.functions import Function
 from funcspace.geometry import Times
 
-__all__ = ["Recording", "Windows", "as_recording"]
+__all__ = ["PerReplica", "Recording", "Windows", "as_recording"]
+
+
+@dataclass(frozen=True)
+class PerReplica:
+    """Data for a model with replicas: one Function (or sequence of Functions) for each of them."""
+
+    data: Sequence[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +35,7 @@ class Recording:
     inputs : per trajectory (instants, inputs), or None.
     step : time between instants.
     components, name, units, time_unit : of the Function that was given.
+    centre, spread : mean and scale to standardise by where they are not the recording's own.
     """
 
     values: tuple[Tensor, ...]
@@ -37,15 +45,19 @@ class Recording:
     name: str
     units: str
     time_unit: str
+    centre: Tensor | None = None
+    spread: Tensor | None = None
 
     @property
     def mean(self) -> Float[Tensor, " component"]:
         """Mean of each component over all that was observed."""
-        return torch.cat(self.values).nanmean(dim=0)
+        return torch.cat(self.values).nanmean(dim=0) if self.centre is None else self.centre
 
     @property
     def scale(self) -> Float[Tensor, " component"]:
         """Standard deviation of each component."""
+        if self.spread is not None:
+            return self.spread
         return (torch.cat(self.values) - self.mean).square().nanmean(dim=0).sqrt()
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from funcspace.dynamics.reconstruction.models.initial_weights import glorot
 from funcspace.dynamics.reconstruction.models.observation import Observation, ObservationKind
 from funcspace.dynamics.reconstruction.scan import Family, compiled_scan, plain_scan
+from funcspace.dynamics.reconstruction.windows import Recording
 from funcspace.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,13 +26,15 @@ __all__ = ["PiecewiseLinearRNN"]
 class PiecewiseLinearRNN(nn.Module, ABC):
     r"""A map z_t = F(z_{t-1}) + C s_t that is affine on each of finitely many regions, with observations of z.
 
-    With `replicas=R` all weights carry a leading axis of R independent models, which train together. Observations are
-    standardised: `mean` and `scale` hold those of the data that the model was trained on.
+    With `replicas=R` all weights carry a leading axis of R models, which train together, unless `independent` is False:
+    then they share weights. Observations are standardised: `mean` and `scale` hold those of the data that the model was
+    trained on.
 
     Subclasses say how a step, its regions and its affine pieces look.
     """
 
     family: Family
+    independent = True
     mean: Tensor
     scale: Tensor
 
@@ -101,6 +104,14 @@ class PiecewiseLinearRNN(nn.Module, ABC):
             elif weight.ndim == len(self._lead) + 1 and weight.shape[-1] == self.latent:
                 total = total + weight[..., -kept:].square().sum(dim=-1)
         return total
+
+    def standardise(self, recordings: list[Recording]) -> list[Recording]:
+        """Take over mean and scale of what is to be learned from, one recording for all replicas or one for each."""
+        several = self.replicas is not None
+        for part in ("mean", "scale"):
+            values = torch.stack([getattr(recording, part) for recording in recordings])
+            getattr(self, part).copy_(values if several else values[0])
+        return recordings
 
     def jacobian(self, z: Float[Tensor, "... latent"]) -> Float[Tensor, "... latent latent"]:
         """The derivative of a step; on a kink that of the lower side."""

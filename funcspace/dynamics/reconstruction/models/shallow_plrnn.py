@@ -12,46 +12,20 @@ from funcspace.dynamics.reconstruction.models.initial_weights import contracting
 from funcspace.dynamics.reconstruction.models.observation import ObservationKind
 from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
 
-__all__ = ["ClippedShallowPLRNN", "ShallowPLRNN"]
+__all__ = ["ClippedShallowPLRNN", "ShallowMap", "ShallowPLRNN"]
 
 
-class _Shallow(PiecewiseLinearRNN):
-    """A latent map of M units with one hidden layer of H ReLUs."""
+class ShallowMap(PiecewiseLinearRNN):
+    """A latent map of M units with one hidden layer of H ReLUs, wherever its weights A, W1, W2, h1, h2 come from."""
 
     family = "shallow"
     clipped: bool
-
-    def __init__(
-        self,
-        observed: int,
-        latent: int | None = None,
-        hidden: int = 50,
-        *,
-        inputs: int = 0,
-        observation: ObservationKind = "identity",
-        replicas: int | None = None,
-        seed: int = 0,
-    ) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        latent = observed if latent is None else latent
-        super().__init__(
-            observed, latent, inputs=inputs, observation=observation, replicas=replicas, generator=generator
-        )
-        self.hidden, self._seed = hidden, seed
-        lead = self._lead
-        self.A = nn.Parameter(contracting(lead, latent, generator).diagonal(dim1=-2, dim2=-1).contiguous())
-        self.W1 = nn.Parameter(uniform((*lead, latent, hidden), generator))
-        self.W2 = nn.Parameter(uniform((*lead, hidden, latent), generator))
-        self.h1 = nn.Parameter(torch.zeros(*lead, latent))
-        self.h2 = nn.Parameter(uniform((*lead, hidden), generator) if self.clipped else torch.zeros(*lead, hidden))
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Constructor arguments."""
-        return {
-            "observed": self.observed, "latent": self.latent, "hidden": self.hidden, "inputs": self.inputs,
-            "observation": self.observation.kind, "replicas": self.replicas, "seed": self._seed,
-        }  # fmt: skip
+    hidden: int
+    A: Tensor
+    W1: Tensor
+    W2: Tensor
+    h1: Tensor
+    h2: Tensor
 
     def step(self, z: Float[Tensor, "... latent"]) -> Float[Tensor, "... latent"]:
         """The latent map."""
@@ -91,6 +65,42 @@ class _Shallow(PiecewiseLinearRNN):
         """The bound max|A| + |W1| |W2|, which no Jacobian exceeds in the spectral norm."""
         norms = torch.linalg.matrix_norm(self.W1, 2) * torch.linalg.matrix_norm(self.W2, 2)
         return self.A.abs().amax(dim=-1) + norms
+
+
+class _Shallow(ShallowMap):
+    """A shallow map with weights of its own."""
+
+    def __init__(
+        self,
+        observed: int,
+        latent: int | None = None,
+        hidden: int = 50,
+        *,
+        inputs: int = 0,
+        observation: ObservationKind = "identity",
+        replicas: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        latent = observed if latent is None else latent
+        super().__init__(
+            observed, latent, inputs=inputs, observation=observation, replicas=replicas, generator=generator
+        )
+        self.hidden, self._seed = hidden, seed
+        lead = self._lead
+        self.A = nn.Parameter(contracting(lead, latent, generator).diagonal(dim1=-2, dim2=-1).contiguous())
+        self.W1 = nn.Parameter(uniform((*lead, latent, hidden), generator))
+        self.W2 = nn.Parameter(uniform((*lead, hidden, latent), generator))
+        self.h1 = nn.Parameter(torch.zeros(*lead, latent))
+        self.h2 = nn.Parameter(uniform((*lead, hidden), generator) if self.clipped else torch.zeros(*lead, hidden))
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {
+            "observed": self.observed, "latent": self.latent, "hidden": self.hidden, "inputs": self.inputs,
+            "observation": self.observation.kind, "replicas": self.replicas, "seed": self._seed,
+        }  # fmt: skip
 
 
 class ShallowPLRNN(_Shallow):
