@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from funcspace.dynamics.catalogue.delay_system import DelaySystem
 from funcspace.dynamics.catalogue.field_system import FieldSystem
 from funcspace.dynamics.catalogue.registry import system, systems
 from funcspace.dynamics.catalogue.system import System
@@ -33,6 +34,7 @@ __all__ = [
     "NVAR",
     "PLRNN",
     "ClippedShallowPLRNN",
+    "DelaySystem",
     "DendriticPLRNN",
     "Estimate",
     "FieldSystem",

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 import funcspace.dynamics.compiled as compiled_package
+from funcspace.dynamics.catalogue.delay_equations import DelayFormula
 from funcspace.dynamics.catalogue.formula import Formula, symbols
 from funcspace.dynamics.compiled.expression import Graph
 from funcspace.dynamics.compiled.object_cache import cached_bytes
@@ -25,8 +26,16 @@ from funcspace.dynamics.compiled.tracing import entries, retargeted
 from funcspace.errors import MissingDependencyError
 from funcspace.optional import require
 
-__all__ = ["database", "formula_of", "names", "shapes_of"]
+__all__ = ["database", "delay_formula_of", "formula_of", "names", "published", "shapes_of"]
 
+ANNOTATIONS = (
+    "maximum_lyapunov_estimated",
+    "lyapunov_spectrum_estimated",
+    "kaplan_yorke_dimension",
+    "correlation_dimension",
+    "multiscale_entropy",
+    "pesin_entropy",
+)
 FEATURE = {"feature": "the database of chaotic systems", "install": "pip install 'funcspace[chaos]'"}
 
 
@@ -44,6 +53,11 @@ def database(discrete: bool = False) -> Mapping[str, Mapping[str, Any]]:
     """What dysts knows of each system: parameters, a state, time scales, annotations, citation."""
     name = "discrete_maps.json" if discrete else "chaotic_attractors.json"
     return json.loads((_folder() / "data" / name).read_text(encoding="utf-8"))
+
+
+def published(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers of a record that describe the attractor, as published there."""
+    return {key: record[key] for key in ANNOTATIONS if record.get(key) is not None}
 
 
 @functools.cache
@@ -83,11 +97,15 @@ def formula_of(name: str, discrete: bool = False) -> Formula:
     return Formula.from_json(text.decode())
 
 
-def _trace(name: str, discrete: bool) -> Formula:
+def _class(name: str, discrete: bool) -> type:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of packages that dysts would like to have
         module = require("dysts.maps" if discrete else "dysts.flows", **FEATURE)
-    cls = getattr(module, name)
+    return getattr(module, name)
+
+
+def _trace(name: str, discrete: bool) -> Formula:
+    cls = _class(name, discrete)
     record = database(discrete)[name]
     shapes = shapes_of(record["parameters"])
     dimension = len(record["initial_conditions"])
@@ -106,6 +124,22 @@ def _trace(name: str, discrete: bool) -> Formula:
         wrapped = tuple(e.index for e in entries(model._postprocessing(*state), graph))
     variables = tuple(inspect.signature(model._rhs).parameters)[:dimension] if named else ()
     return Formula(graph, outputs, dimension, shapes, wrapped, variables)
+
+
+@functools.cache
+def delay_formula_of(name: str) -> DelayFormula:
+    """The formula of a delay system as dysts writes it: of one component and one delay, the parameter tau."""
+    key = hashlib.sha256(f"{_stamp(False)} {name} delay".encode()).hexdigest()[:40]
+    text = cached_bytes(f"{key}.json", lambda: _trace_delayed(name).to_json().encode())
+    return DelayFormula(Formula.from_json(text.decode()), 1, 1)
+
+
+def _trace_delayed(name: str) -> Formula:
+    shapes, graph = shapes_of(database()[name]["parameters"]), Graph()
+    (x, earlier), parameters = symbols(graph, 2, shapes)
+    model = _Symbolic(_class(name, False), parameters)
+    outputs = entries(model._rhs(x, earlier, graph.time(), *parameters.values()), graph)
+    return Formula(graph, tuple(e.index for e in outputs), 2, shapes)
 
 
 def _own_members(cls: type) -> set[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from funcspace.dynamics.catalogue import dysts_equations as dysts
+from funcspace.dynamics.catalogue.delay_catalogue import named_delay_system, own_delay_system
+from funcspace.dynamics.catalogue.delay_system import DelaySystem
 from funcspace.dynamics.catalogue.field_system import FIELDS, field_system
 from funcspace.dynamics.catalogue.formula import Formula, parameter_arguments
 from funcspace.dynamics.catalogue.own_equations import (
@@ -22,18 +24,11 @@ from funcspace.errors import InputError
 
 __all__ = ["system", "systems"]
 
-Kind = Literal["flow", "map"]
+Kind = Literal["flow", "map", "delay"]
+KINDS = ("flow", "map", "delay")
 # Conservative, though the database does not say so.
 HAMILTONIAN = ("HenonHeiles",)
 OTHERS = ("TwoScaleLorenz96", *FIELDS)
-ANNOTATIONS = (
-    "maximum_lyapunov_estimated",
-    "lyapunov_spectrum_estimated",
-    "kaplan_yorke_dimension",
-    "correlation_dimension",
-    "multiscale_entropy",
-    "pesin_entropy",
-)
 STATES_TRIED = 3
 
 
@@ -44,6 +39,7 @@ def system(
     initial: Any = None,
     name: str | None = None,
     kind: Kind | None = None,
+    delays: Sequence[float | str] | None = None,
     period: float | None = None,
     scale: Any = None,
     parameters: Mapping[str, Any] | None = None,
@@ -51,23 +47,26 @@ def system(
 ) -> Any:
     r"""A system by its name in the database, or from a right-hand side of one's own.
 
-    Names are those of dysts (129 flows, 23 maps), "Lorenz96" of any `dimension`, "TwoScaleLorenz96", and the fields
-    "KuramotoSivashinsky" and "KolmogorovFlow", each a `FieldSystem`. "Duffing" is a flow and,
-    with `kind="map"`, a map. `DoublePendulum` and `WindmiReduced` follow their published equations, of which
-    the database differs, and the dry friction of `StickSlipOscillator` is continuous; `corrected=False` gives the
-    equations of the database.
+    Names are those of dysts (129 flows, 23 maps, and 6 delay equations, each a `DelaySystem`), "Lorenz96" of any
+    `dimension`, "TwoScaleLorenz96", and the fields "KuramotoSivashinsky" and "KolmogorovFlow", each a `FieldSystem`.
+    "Duffing" is a flow and, with `kind="map"`, a map. `DoublePendulum` and `WindmiReduced` follow their published
+    equations, of which the database differs, and the dry friction of `StickSlipOscillator` is continuous;
+    `corrected=False` gives the equations of the database.
 
     A function `rhs(t, state) -> derivatives` (of a map: `f(state)`) is written in plain Python with math and NumPy,
     with parameters as arguments that have a default. It is run once on expressions, which gives exact derivatives and
     a torch version; where it branches on the state it is compiled by numba instead. A function of torch tensors
-    (states (batch, dimension)) is integrated by torch, all trajectories of a batch together.
+    (states (batch, dimension)) is integrated by torch, all trajectories of a batch together. With `delays` it is the
+    right-hand side of a delay equation, `rhs(t, state, *earlier)`, with one earlier state for each delay.
 
     Parameters
     ----------
     equations : name, function, or a system object of dysts.
-    dimension, initial : of a system of one's own, length of the state and a state to start from.
+    dimension, initial : of a system of one's own, length of the state and a state to start from; of a delay equation,
+        `initial` is the history, a constant state or a function of time up to 0.
     name : what it is called; the function's name by default.
     kind : "flow" (default) or "map".
+    delays : of a delay equation of one's own, the delays: positive numbers, or names of the parameters that hold them.
     period : time scale, in the function's unit of time; needed for starts on the attractor and for points per period.
     scale : typical size of the components, for tolerances; 1 by default.
     parameters : other values of some parameters, by name.
@@ -97,13 +96,16 @@ def system(
         found = _named(equations, dimension, kind, corrected)
         if initial is not None:
             found = found.with_initial(initial)
-        if name is not None or period is not None or scale is not None:
-            raise InputError(f"{equations} has its name, period and scale; they are given for functions only")
+        if name is not None or period is not None or scale is not None or delays is not None:
+            raise InputError(f"{equations} has its name, period, scale and delays; they are given for functions only")
     elif type(equations).__module__.startswith("dysts."):
         found = _named(type(equations).__name__, None, kind, corrected).with_parameters(**equations.params)
         found = found.with_initial(equations.ic if initial is None else initial)
     elif callable(equations):
-        found = _own(equations, dimension, initial, name, kind or "flow", period, scale)
+        if delays is not None:
+            found = own_delay_system(equations, tuple(delays), dimension, initial, name, period, scale)
+        else:
+            found = _own(equations, dimension, initial, name, kind or "flow", period, scale)
     else:
         raise InputError(f"a system is given by its name or a function, not by {type(equations).__name__}")
     return found.with_parameters(**parameters) if parameters else found
@@ -119,20 +121,20 @@ def systems(
     """Names of the systems of the database, in alphabetical order, those that have all the properties asked for.
 
     >>> import funcspace as fs
-    >>> len(fs.dynamics.systems("flow")), len(fs.dynamics.systems("map"))
-    (129, 23)
+    >>> [len(fs.dynamics.systems(kind)) for kind in ("flow", "map", "delay")]
+    [129, 23, 6]
     >>> fs.dynamics.systems("flow", dimension=6)
     ('CellCycle', 'Hopfield', 'LorenzCoupled')
     """
-    if kind not in (None, "flow", "map"):
-        raise InputError(unknown("kind", kind, ("flow", "map")))
+    if kind not in (None, *KINDS):
+        raise InputError(unknown("kind", kind, KINDS))
     found = []
-    for each in ("flow", "map") if kind is None else (kind,):
+    for each in KINDS if kind is None else (kind,):
         records = dysts.database(each == "map")
         for name in dysts.names(each):
             record = records[name]
             properties = (
-                (dimension, len(record["initial_conditions"])),
+                (dimension, 1 if each == "delay" else len(record["initial_conditions"])),
                 (hamiltonian, _hamiltonian(name, record)),
                 (nonautonomous, bool(record.get("nonautonomous", False))),
             )
@@ -145,21 +147,25 @@ def _hamiltonian(name: str, record: Mapping[str, Any]) -> bool:
     return bool(record.get("hamiltonian", False)) or name in HAMILTONIAN
 
 
-def _named(name: str, dimension: int | None, kind: Kind | None, corrected: bool) -> System:
+def _named(name: str, dimension: int | None, kind: Kind | None, corrected: bool) -> System | DelaySystem:
     if name == "TwoScaleLorenz96":
         return _two_scale_lorenz96(36 * 11 if dimension is None else dimension)
     flows, maps = dysts.names("flow"), dysts.names("map")
+    delayed = dysts.names("delay")
+    if kind not in (None, *KINDS):
+        raise InputError(unknown("kind", kind, KINDS))
     if kind is None:
-        kind = "map" if name in maps and name not in flows else "flow"
-    if kind not in ("flow", "map"):
-        raise InputError(unknown("kind", kind, ("flow", "map")))
-    if name not in (maps if kind == "map" else flows):
-        if name in dysts.names("delay"):
-            raise InputError(f"{name} is a delay equation; it has a history instead of a state and is no flow or map")
-        raise InputError(unknown("system" if kind == "flow" else "map", name, (*flows, *maps, *OTHERS)))
+        kind = "delay" if name in delayed else "map" if name in maps and name not in flows else "flow"
+    if name not in {"map": maps, "flow": flows, "delay": delayed}[kind]:
+        if name in delayed:
+            raise InputError(f"{name} is a delay equation, no {kind}; leave out kind, or give kind='delay'")
+        raise InputError(unknown("map" if kind == "map" else "system", name, (*flows, *maps, *delayed, *OTHERS)))
     if name == "Lorenz96" and kind == "flow" and dimension is not None:
         return _lorenz96(dimension)
-    found = _map(name, corrected) if kind == "map" else _flow(name, corrected)
+    if kind == "delay":
+        found: System | DelaySystem = named_delay_system(name)
+    else:
+        found = _map(name, corrected) if kind == "map" else _flow(name, corrected)
     if dimension not in (None, found.dimension):
         raise InputError(f"{name} has dimension {found.dimension}; got dimension={dimension}")
     return found
@@ -190,7 +196,7 @@ def _flow(name: str, corrected: bool) -> System:
         corrected=own,
         description=record["description"] or "",
         citation=record["citation"] or "",
-        annotations={key: record[key] for key in ANNOTATIONS if record.get(key) is not None},
+        annotations=dysts.published(record),
     )
 
 

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from funcspace.dynamics.annotations.annotations import Annotations
 from funcspace.dynamics.catalogue.formula import Formula
+from funcspace.dynamics.estimate import Estimate
 from funcspace.errors import InputError
 from funcspace.geometry.cached_property import cached_property
 
 if TYPE_CHECKING:
     from funcspace.dynamics.catalogue.compiled_function import CompiledFunction
     from funcspace.dynamics.catalogue.torch_field import TorchField
-    from funcspace.dynamics.estimate import Estimate
     from funcspace.dynamics.integrators.solve import Guards, Method
     from funcspace.functions import Function
 
-__all__ = ["System", "unknown"]
+__all__ = ["System", "checked_parameters", "short", "unknown"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -45,7 +46,8 @@ class System:
     unbounded : components that grow without bound, such as angles.
     corrected : whether the equations correct those of the database.
     description, citation : texts of the database.
-    annotations : other numbers of the database, as published there; not all of them are right.
+    annotations : exponents, dimensions, times and the kind of its motion as measured, and beside them, as
+        `annotations.dysts`, the numbers of the database, not all of which are right. Other parameters have none.
 
     Examples
     --------
@@ -70,7 +72,7 @@ class System:
     corrected: bool = False
     description: str = ""
     citation: str = ""
-    annotations: Mapping[str, Any] = field(default_factory=dict)
+    annotations: Annotations = field(default_factory=Annotations)
 
     def __post_init__(self) -> None:
         start = np.array(self.initial, dtype=np.float64)
@@ -83,8 +85,9 @@ class System:
             raise InputError(f"the period of {self.name} must be positive; got {self.period}")
         start.setflags(write=False)
         object.__setattr__(self, "initial", start)
-        object.__setattr__(self, "parameters", MappingProxyType(_checked(self, self.parameters)))
-        object.__setattr__(self, "annotations", MappingProxyType(dict(self.annotations)))
+        object.__setattr__(self, "parameters", MappingProxyType(checked_parameters(self, self.parameters)))
+        known = self.annotations
+        object.__setattr__(self, "annotations", known if isinstance(known, Annotations) else Annotations(dysts=known))
 
     @property
     def dimension(self) -> int:
@@ -146,11 +149,14 @@ class System:
         InputError
             For a name that is no parameter (the known ones are listed) or a value of another shape.
         """
-        return replace(self, parameters={**self.parameters, **self.known(values)})
+        changed = {**self.parameters, **self.known(values)}
+        same = all(np.array_equal(changed[name], self.parameters[name]) for name in values)
+        return replace(self, parameters=changed, annotations=self.annotations if same else Annotations())
 
     def with_initial(self, initial: Any) -> System:
-        """The system with another state to start from."""
-        return replace(self, initial=np.asarray(initial, dtype=np.float64))
+        """The system with another state to start from; of a Hamiltonian system, that is another energy."""
+        known = Annotations(dysts=self.annotations.dysts) if self.hamiltonian else self.annotations
+        return replace(self, initial=np.asarray(initial, dtype=np.float64), annotations=known)
 
     def known(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values, once all names are found to be parameters."""
@@ -296,20 +302,23 @@ class System:
 
     @cached_property
     def largest_exponent(self) -> float:
-        """The largest Lyapunov exponent, measured once; the unit of `points_per_lyapunov_time` is its inverse.
+        """The largest Lyapunov exponent, from the annotations or measured; its inverse is the Lyapunov time.
 
         Raises
         ------
         InputError
             When it is not positive beyond three standard errors.
         """
-        spectrum = self.lyapunov_spectrum(exponents=1)
-        if not spectrum[0] > 3.0 * spectrum.error[0]:
+        found = self.annotations.largest_exponent
+        if found is None:
+            spectrum = self.lyapunov_spectrum(exponents=1)
+            found = Estimate(spectrum[0], float(spectrum.error[0]))
+        regular = self.annotations.kind in ("regular", "quasi-periodic")
+        if regular or not float(found) > 3.0 * found.error:
             raise InputError(
-                f"{self.name} has no Lyapunov time: its largest exponent is {spectrum[0]:.3g} +- "
-                f"{spectrum.error[0]:.1g}; give points_per_period or dt"
+                f"{self.name} has no Lyapunov time: its largest exponent is {found}; give points_per_period or dt"
             )
-        return spectrum[0]
+        return float(found)
 
     @cached_property
     def reference_orbit(self) -> tuple[np.ndarray, float]:
@@ -327,12 +336,12 @@ class System:
 
     def __repr__(self) -> str:
         kind = {"flow": "flow", "map": "map"}[self.kind]
-        values = ", ".join(f"{k}={_short(v)}" for k, v in self.parameters.items())
+        values = ", ".join(f"{k}={short(v)}" for k, v in self.parameters.items())
         return f"System {self.name!r}: {kind} of dimension {self.dimension}{', ' + values if values else ''}"
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{html.escape(name)}</td><td>{html.escape(_short(value))}</td></tr>"
+            f"<tr><td>{html.escape(name)}</td><td>{html.escape(short(value))}</td></tr>"
             for name, value in self.parameters.items()
         )
         period = "" if self.period is None or self.kind == "map" else f", period {self.period:.6g}"
@@ -342,11 +351,12 @@ class System:
         )
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A number in few digits, an array by its shape."""
     return f"{value:g}" if np.ndim(value) == 0 else f"array{np.shape(value)}"
 
 
-def _checked(system: System, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def checked_parameters(system: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters as numbers and read-only arrays, once their names, shapes and values are found right."""
     shapes, found = system.equations.shapes, {}
     for name in parameters:

@@ -21,7 +21,7 @@ from funcspace.geometry import Times
 if TYPE_CHECKING:
     from funcspace.dynamics.catalogue.system import System
 
-__all__ = ["Sampling", "long_orbit", "sample", "starts"]
+__all__ = ["Sampling", "child_seed", "long_orbit", "packed_rows", "row_count", "sample", "starts"]
 
 ORBIT_PERIODS, ORBIT_POINTS, ORBIT_BURN_IN = 256, 64, 20
 ORBIT_ITERATES, MAP_BURN_IN = 16_384, 1_000
@@ -55,7 +55,7 @@ class Sampling:
             if not (isinstance(value, int | float | np.number) and np.isfinite(value) and value > 0):
                 raise InputError(f"{name} must be a positive number; got {value!r}")
 
-    def spacing(self, system: System) -> float:
+    def spacing(self, system: Any) -> float:
         """The time between instants."""
         if system.kind == "map":
             if self.points_per_period is not None or self.points_per_lyapunov_time is not None:
@@ -97,8 +97,8 @@ def sample(
     if not (np.isfinite(transient) and transient >= 0 and np.isfinite(noise) and noise >= 0):
         raise InputError(f"transient and noise must not be negative; got transient={transient}, noise={noise}")
     spacing = sampling.spacing(system)
-    packed = _packed(system, parameters)
-    rows = _rows(batch, packed, initial)
+    packed = packed_rows(system, parameters)
+    rows = row_count(batch, packed, initial)
     entropy = np.random.SeedSequence(seed).entropy
     count = 1 if rows is None else rows
     before, first = np.zeros(count), np.broadcast_to(system.initial, (count, system.dimension))
@@ -124,7 +124,7 @@ def sample(
         mean, deviation = orbit.mean(axis=0), orbit.std(axis=0)
         if noise:
             for i in range(count):
-                generator = np.random.Generator(np.random.PCG64(_child(entropy, i, NOISE)))
+                generator = np.random.Generator(np.random.PCG64(child_seed(entropy, i, NOISE)))
                 values[i] += noise * deviation * generator.standard_normal(values[i].shape)
         if standardise:
             values = (values - mean) / np.where(deviation > 0, deviation, 1.0)
@@ -137,14 +137,17 @@ def _function(system: System, values: np.ndarray, spacing: float, wrapped: bool)
     return Function(space, torch.from_numpy(np.ascontiguousarray(values)), name=system.name)
 
 
-def _child(entropy: Any, index: int, purpose: int) -> np.random.SeedSequence:
+def child_seed(entropy: Any, index: int, purpose: int) -> np.random.SeedSequence:
+    """The seed of trajectory number `index`, for one purpose."""
     return np.random.SeedSequence(entropy, spawn_key=(index, purpose))
 
 
 def starts(system: System, entropy: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
     """States on the long orbit at random times, and those times; number i depends on the seed and i alone."""
     orbit, spacing = system.reference_orbit
-    draws = np.array([np.random.Generator(np.random.PCG64(_child(entropy, i, START))).random() for i in range(count)])
+    draws = np.array(
+        [np.random.Generator(np.random.PCG64(child_seed(entropy, i, START))).random() for i in range(count)]
+    )
     if system.kind == "map":
         return orbit[(draws * len(orbit)).astype(int)], np.zeros(count)
     place = draws * (len(orbit) - 1)
@@ -251,7 +254,8 @@ def _iterated(
     return values
 
 
-def _packed(system: System, parameters: Mapping[str, Any] | None) -> np.ndarray:
+def packed_rows(system: Any, parameters: Mapping[str, Any] | None) -> np.ndarray:
+    """The parameters of a call as a vector, or (batch, entries) where some have a batch axis."""
     if not parameters:
         return system.packed
     values: dict[str, Any] = dict(system.parameters)
@@ -273,7 +277,7 @@ def _packed(system: System, parameters: Mapping[str, Any] | None) -> np.ndarray:
     return system.equations.pack(values)
 
 
-def _rows(batch: int | None, packed: np.ndarray, initial: Any) -> int | None:
+def row_count(batch: int | None, packed: np.ndarray, initial: Any) -> int | None:
     """The number of trajectories that the arguments agree on; None for one without a batch axis."""
     given = {} if batch is None else {"batch": int(batch)}
     if packed.ndim == 2:

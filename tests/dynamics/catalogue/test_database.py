@@ -168,7 +168,7 @@ def test_unknown_names_are_met_with_the_nearest():
     with pytest.raises(InputError, match=r"did you mean .*Rossler"):
         system("rossler")
     with pytest.raises(InputError, match="delay equation"):
-        system("MackeyGlass")
+        system("MackeyGlass", kind="map")
     with pytest.raises(InputError, match="has dimension 3; got dimension=4"):
         system("Lorenz", dimension=4)
     with pytest.raises(InputError, match="unknown kind 'chaos'"):
