@@ -101,7 +101,7 @@ class Annotations(Mapping[str, Any]):
     def from_record(cls, record: Mapping[str, Any], dysts: Mapping[str, Any] | None = None) -> Annotations:
         """From what `to_record` gave."""
         known = {each.name: record.get(each.name) for each in fields(cls) if each.name != "dysts"}
-        values = {name: Estimate(*value) if isinstance(value, list) else value for name, value in known.items()}
+        values: dict[str, Any] = {n: Estimate(*v) if isinstance(v, list) else v for n, v in known.items()}
         return cls(**values, dysts=dysts or {})
 
 

@@ -23,7 +23,7 @@ FILE_NAME = "measured.json"
 @functools.cache
 def measured() -> Mapping[str, Any]:
     """The whole file: "version", "protocol", and by kind ("flow", "map") and name the records."""
-    return json.loads(files(__package__).joinpath(FILE_NAME).read_text(encoding="utf-8"))
+    return json.loads(files("funcspace.dynamics.annotations").joinpath(FILE_NAME).read_text(encoding="utf-8"))
 
 
 def measured_annotations(kind: str, name: str, dysts: Mapping[str, Any]) -> Annotations:

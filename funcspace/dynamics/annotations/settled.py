@@ -13,7 +13,7 @@ __all__ = ["Settling", "lifetime", "settling"]
 QUIET = 0.4
 LOUD_GROWTH, LOUD_ERRORS = 2.0, 4.0
 RELAPSES = 0.1
-FEWEST_ENDED = 2
+FEWEST_ENDED, ITERATIONS = 2, 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,22 +50,30 @@ def settling(growth: np.ndarray, over: int = 1) -> Settling | None:
     quiet = float(np.median(known[-max(1, len(known) // 4) :].min(axis=1)))
     first = growth[np.isfinite(growth)]
     loud = float(np.quantile(first, 0.97)) if first.size else 0.0
-    for _ in range(5):
+    found: Settling | None = None
+    middle = 0.0
+    for _ in range(ITERATIONS):
         middle = 0.5 * (loud + quiet)
-        above = known > middle
-        last = np.where(above.any(axis=0), len(known) - 1 - above[::-1].argmax(axis=0), -1)
-        place = np.arange(len(known))[:, None]
-        before, after = place < last, place > last + 1
-        ended = last < len(known) - max(2, len(known) // 20)
-        if not before.any() or not after.any() or ended.sum() < FEWEST_ENDED:
+        found = _split(known > middle)
+        if found is None:
             return None
-        loud, quiet = float(np.median(known[before])), float(np.median(known[after & ended]))
-    spread = np.median(np.abs(known[before] - loud)) + np.median(np.abs(known[after & ended] - quiet))
-    distinct = loud > LOUD_GROWTH and quiet < QUIET * loud and loud - quiet > LOUD_ERRORS * spread
-    relapses = float((~above & before).sum() / before.sum())
-    if not distinct or relapses > RELAPSES:
+        loud, quiet = float(np.median(known[found.before])), float(np.median(known[found.after]))
+    if found is None:
         return None
-    return Settling(before, after & ended, ended)
+    spread = np.median(np.abs(known[found.before] - loud)) + np.median(np.abs(known[found.after] - quiet))
+    distinct = loud > LOUD_GROWTH and quiet < QUIET * loud and loud - quiet > LOUD_ERRORS * spread
+    relapses = float(((known <= middle) & found.before).sum() / found.before.sum())
+    return found if distinct and relapses <= RELAPSES else None
+
+
+def _split(loud: np.ndarray) -> Settling | None:
+    """The stretches before and after the last loud one of each orbit; None where too few orbits have both."""
+    count = len(loud)
+    last = np.where(loud.any(axis=0), count - 1 - loud[::-1].argmax(axis=0), -1)
+    place = np.arange(count)[:, None]
+    before, ended = place < last, last < count - max(2, count // 20)
+    after = (place > last + 1) & ended
+    return Settling(before, after, ended) if before.any() and after.any() and ended.sum() >= FEWEST_ENDED else None
 
 
 def lifetime(durations: np.ndarray, ended: np.ndarray) -> Estimate:

@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from funcspace.dynamics.annotations.annotations import Annotations, KindOfMotion
+from funcspace.dynamics.annotations.measured import measured_annotations
+from funcspace.dynamics.annotations.subsets import Subset, in_subset, of_kind
 from funcspace.dynamics.catalogue import dysts_equations as dysts
 from funcspace.dynamics.catalogue.delay_catalogue import named_delay_system, own_delay_system
 from funcspace.dynamics.catalogue.delay_system import DelaySystem
@@ -117,6 +120,8 @@ def systems(
     dimension: int | None = None,
     hamiltonian: bool | None = None,
     nonautonomous: bool | None = None,
+    kind_of: KindOfMotion | None = None,
+    subset: Subset = "all",
 ) -> tuple[str, ...]:
     """Names of the systems of the database, in alphabetical order, those that have all the properties asked for.
 
@@ -125,13 +130,27 @@ def systems(
     [129, 23, 6]
     >>> fs.dynamics.systems("flow", dimension=6)
     ('CellCycle', 'Hopfield', 'LorenzCoupled')
+
+    Parameters
+    ----------
+    kind : "flow", "map" or "delay"; all by default.
+    dimension : of the state.
+    hamiltonian, nonautonomous : whether they are.
+    kind_of : how they move by measurement, such as "chaotic" (which includes "hyperchaotic") or "transient"; see
+        `Annotations`.
+    subset : "core", the flows that stay chaotic and are those of published benchmarks; "gilpin131", all systems of
+        one; see `annotations.subsets`.
+
+    >>> fs.dynamics.systems("flow", kind_of="quasi-periodic", dimension=4)
+    ('HenonHeiles',)
     """
     if kind not in (None, *KINDS):
         raise InputError(unknown("kind", kind, KINDS))
     found = []
     for each in KINDS if kind is None else (kind,):
         records = dysts.database(each == "map")
-        for name in dysts.names(each):
+        chosen = in_subset(dysts.names(each), subset, each)
+        for name in chosen if kind_of is None else of_kind(chosen, kind_of, each):
             record = records[name]
             properties = (
                 (dimension, 1 if each == "delay" else len(record["initial_conditions"])),
@@ -196,8 +215,13 @@ def _flow(name: str, corrected: bool) -> System:
         corrected=own,
         description=record["description"] or "",
         citation=record["citation"] or "",
-        annotations=dysts.published(record),
+        annotations=_annotations(name, record, own or name not in CORRECTED),
     )
+
+
+def _annotations(name: str, record: Mapping[str, Any], same_equations: bool) -> Annotations:
+    published = dysts.published(record)
+    return measured_annotations("flow", name, published) if same_equations else Annotations(dysts=published)
 
 
 def _with_coordinates(formula: Formula, original: Formula) -> Formula:
@@ -229,6 +253,7 @@ def _map(name: str, corrected: bool) -> System:
         period=1.0,
         hamiltonian=bool(record.get("hamiltonian", False)),
         citation=citation,
+        annotations=measured_annotations("map", name, {}),
     )
 
 
