@@ -1,156 +1,196 @@
-"""Compiled kernels of the Cholesky factorisation of one matrix, or of eight of one pattern at once."""
+"""Compiled multifrontal Cholesky factorisation of eight matrices of one pattern at once.
+
+A number of a matrix is eight numbers here, of the eight matrices. A front of w columns and r rows below them is stored
+by rows, (w + r) w numbers; the diagonal holds the reciprocals of the pivots. What it leaves for its parent is a lower
+triangle, row after row.
+"""
 
 # Plain functions without annotations: what numba compiles, the run-time checks of the tests must not wrap.
 # pyright: basic
 import numpy as np
 from numba import njit
 
-
-@njit(cache=True, nogil=True)
-def eliminate(n, start, row):
-    """Pattern of L from the upper triangle in columns, by the elimination tree.
-
-    Returns the start of each column of L, its rows, and for each row of L its columns in the order of elimination with
-    their places in L.
-    """
-    parent, seen = np.full(n, -1), np.full(n, -1)
-    count, rows = np.zeros(n, np.int64), np.zeros(n + 1, np.int64)
-    for k in range(n):
-        seen[k] = k
-        rows[k + 1] = rows[k]
-        for p in range(start[k], start[k + 1]):
-            i = row[p]
-            while i < k and seen[i] != k:
-                if parent[i] == -1:
-                    parent[i] = k
-                count[i] += 1
-                rows[k + 1] += 1
-                seen[i] = k
-                i = parent[i]
-    begin = np.zeros(n + 1, np.int64)
-    for i in range(n):
-        begin[i + 1] = begin[i] + count[i]
-    below, left = np.empty(begin[n], np.int32), np.empty(begin[n], np.int32)
-    place, free = np.empty(begin[n], np.int64), begin[:-1].copy()
-    order = np.empty(n, np.int64)
-    seen[:] = -1
-    for k in range(n):
-        seen[k] = k
-        top = n
-        for p in range(start[k], start[k + 1]):
-            i, length = row[p], 0
-            while i < k and seen[i] != k:
-                seen[i] = k
-                length += 1
-                i = parent[i]
-            i = row[p]
-            for j in range(top - length, top):
-                order[j] = i
-                i = parent[i]
-            top -= length
-        t = rows[k]
-        for s in range(top, n):
-            i = order[s]
-            left[t], place[t], below[free[i]] = i, free[i], k
-            free[i] += 1
-            t += 1
-    return begin, below, rows, left, place
+from funcspace.solvers._eight_doubles import load, minus_product, plus, reciprocal_root, store, times, zero
 
 
 @njit(cache=True, nogil=True)
-def factor(start, row, entries, begin, below, rows, left, place, lower, inverse):
-    """A = L D L^T in eight lanes: `entries` (upper, 8) to `lower` (nonzeros of L, 8) and 1/D, `inverse` (n, 8).
-
-    The arithmetic of a lane does not depend on the others. The lanes are written out: their loads come before their
-    stores, which the compiler cannot know of a loop over arrays that might overlap.
-    """
-    n = len(inverse)
-    y = np.zeros((n, 8))
-    for k in range(n):
-        for p in range(start[k], start[k + 1]):
-            y[row[p]] = entries[p]
-        d0, d1, d2, d3 = y[k, 0], y[k, 1], y[k, 2], y[k, 3]
-        d4, d5, d6, d7 = y[k, 4], y[k, 5], y[k, 6], y[k, 7]
-        y[k] = 0.0
-        for t in range(rows[k], rows[k + 1]):
-            i, end = left[t], place[t]
-            y0, y1, y2, y3 = y[i, 0], y[i, 1], y[i, 2], y[i, 3]
-            y4, y5, y6, y7 = y[i, 4], y[i, 5], y[i, 6], y[i, 7]
-            y[i] = 0.0
-            for p in range(begin[i], end):
-                r = below[p]
-                a0, a1 = y[r, 0] - lower[p, 0] * y0, y[r, 1] - lower[p, 1] * y1
-                a2, a3 = y[r, 2] - lower[p, 2] * y2, y[r, 3] - lower[p, 3] * y3
-                a4, a5 = y[r, 4] - lower[p, 4] * y4, y[r, 5] - lower[p, 5] * y5
-                a6, a7 = y[r, 6] - lower[p, 6] * y6, y[r, 7] - lower[p, 7] * y7
-                y[r, 0], y[r, 1], y[r, 2], y[r, 3] = a0, a1, a2, a3
-                y[r, 4], y[r, 5], y[r, 6], y[r, 7] = a4, a5, a6, a7
-            l0, l1 = y0 * inverse[i, 0], y1 * inverse[i, 1]
-            l2, l3 = y2 * inverse[i, 2], y3 * inverse[i, 3]
-            l4, l5 = y4 * inverse[i, 4], y5 * inverse[i, 5]
-            l6, l7 = y6 * inverse[i, 6], y7 * inverse[i, 7]
-            d0, d1, d2, d3 = d0 - y0 * l0, d1 - y1 * l1, d2 - y2 * l2, d3 - y3 * l3
-            d4, d5, d6, d7 = d4 - y4 * l4, d5 - y5 * l5, d6 - y6 * l6, d7 - y7 * l7
-            lower[end, 0], lower[end, 1], lower[end, 2], lower[end, 3] = l0, l1, l2, l3
-            lower[end, 4], lower[end, 5], lower[end, 6], lower[end, 7] = l4, l5, l6, l7
-        if not (d0 > 0 and d1 > 0 and d2 > 0 and d3 > 0 and d4 > 0 and d5 > 0 and d6 > 0 and d7 > 0):
-            return k
-        inverse[k, 0], inverse[k, 1], inverse[k, 2], inverse[k, 3] = 1 / d0, 1 / d1, 1 / d2, 1 / d3
-        inverse[k, 4], inverse[k, 5], inverse[k, 6], inverse[k, 7] = 1 / d4, 1 / d5, 1 / d6, 1 / d7
-    return -1
-
-
-@njit(cache=True, nogil=True)
-def solve(begin, below, lower, inverse, x):
-    """Overwrite right-hand sides (n, 8) by solutions."""
-    n = len(inverse)
-    for i in range(n):
-        for p in range(begin[i], begin[i + 1]):
-            r = below[p]
-            for c in range(8):
-                x[r, c] -= lower[p, c] * x[i, c]
-    for i in range(n - 1, -1, -1):
+def eliminate_front(panel, width, high, update):
+    """Factor the columns of a front and subtract their products from the triangle below."""
+    for j in range(width):
+        row_j = 8 * j * width
+        pivot = load(panel, row_j + 8 * j)
+        for k in range(j):
+            value = load(panel, row_j + 8 * k)
+            pivot = minus_product(pivot, value, value)
+        inverse = reciprocal_root(pivot)
+        store(panel, row_j + 8 * j, inverse)
         for c in range(8):
-            x[i, c] *= inverse[i, c]
-        for p in range(begin[i], begin[i + 1]):
-            r = below[p]
-            for c in range(8):
-                x[i, c] -= lower[p, c] * x[r, c]
+            if not 0.0 < panel[row_j + 8 * j + c] < np.inf:
+                return False
+        i = j + 1
+        while i + 4 <= high:
+            r0 = 8 * i * width
+            r1, r2, r3 = r0 + 8 * width, r0 + 16 * width, r0 + 24 * width
+            a0, a1 = load(panel, r0 + 8 * j), load(panel, r1 + 8 * j)
+            a2, a3 = load(panel, r2 + 8 * j), load(panel, r3 + 8 * j)
+            for k in range(j):
+                b = load(panel, row_j + 8 * k)
+                a0, a1 = minus_product(a0, load(panel, r0 + 8 * k), b), minus_product(a1, load(panel, r1 + 8 * k), b)
+                a2, a3 = minus_product(a2, load(panel, r2 + 8 * k), b), minus_product(a3, load(panel, r3 + 8 * k), b)
+            store(panel, r0 + 8 * j, times(a0, inverse))
+            store(panel, r1 + 8 * j, times(a1, inverse))
+            store(panel, r2 + 8 * j, times(a2, inverse))
+            store(panel, r3 + 8 * j, times(a3, inverse))
+            i += 4
+        while i < high:
+            r0 = 8 * i * width
+            a0 = load(panel, r0 + 8 * j)
+            for k in range(j):
+                a0 = minus_product(a0, load(panel, r0 + 8 * k), load(panel, row_j + 8 * k))
+            store(panel, r0 + 8 * j, times(a0, inverse))
+            i += 1
+    below = high - width
+    i = 0
+    while i < below:
+        r0, u0 = 8 * (width + i) * width, 4 * i * (i + 1)
+        # of the last row alone, the second of the pair is the first again
+        two = i + 1 < below
+        r1, u1 = (r0 + 8 * width, u0 + 8 * (i + 1)) if two else (r0, u0)
+        j = 0
+        while j + 4 <= i + 1:
+            s0 = 8 * (width + j) * width
+            s1, s2, s3 = s0 + 8 * width, s0 + 16 * width, s0 + 24 * width
+            a0, a1 = load(update, u0 + 8 * j), load(update, u0 + 8 * j + 8)
+            a2, a3 = load(update, u0 + 8 * j + 16), load(update, u0 + 8 * j + 24)
+            b0, b1 = load(update, u1 + 8 * j), load(update, u1 + 8 * j + 8)
+            b2, b3 = load(update, u1 + 8 * j + 16), load(update, u1 + 8 * j + 24)
+            for k in range(0, 8 * width, 8):
+                x, y = load(panel, r0 + k), load(panel, r1 + k)
+                z = load(panel, s0 + k)
+                a0, b0 = minus_product(a0, x, z), minus_product(b0, y, z)
+                z = load(panel, s1 + k)
+                a1, b1 = minus_product(a1, x, z), minus_product(b1, y, z)
+                z = load(panel, s2 + k)
+                a2, b2 = minus_product(a2, x, z), minus_product(b2, y, z)
+                z = load(panel, s3 + k)
+                a3, b3 = minus_product(a3, x, z), minus_product(b3, y, z)
+            store(update, u1 + 8 * j, b0)
+            store(update, u1 + 8 * j + 8, b1)
+            store(update, u1 + 8 * j + 16, b2)
+            store(update, u1 + 8 * j + 24, b3)
+            store(update, u0 + 8 * j, a0)
+            store(update, u0 + 8 * j + 8, a1)
+            store(update, u0 + 8 * j + 16, a2)
+            store(update, u0 + 8 * j + 24, a3)
+            j += 4
+        while j <= i:
+            s0 = 8 * (width + j) * width
+            a0, b0 = load(update, u0 + 8 * j), load(update, u1 + 8 * j)
+            for k in range(0, 8 * width, 8):
+                z = load(panel, s0 + k)
+                a0, b0 = minus_product(a0, load(panel, r0 + k), z), minus_product(b0, load(panel, r1 + k), z)
+            store(update, u1 + 8 * j, b0)
+            store(update, u0 + 8 * j, a0)
+            j += 1
+        if two:
+            a0 = load(update, u1 + 8 * j)
+            for k in range(0, 8 * width, 8):
+                z = load(panel, r1 + k)
+                a0 = minus_product(a0, z, z)
+            store(update, u1 + 8 * j, a0)
+        i += 2
+    return True
 
 
 @njit(cache=True, nogil=True)
-def factor_one(start, row, entries, begin, below, rows, left, place, lower, inverse):
-    """What `factor` does in each lane, for one matrix: `entries` (upper,), `lower` (nonzeros of L,), `inverse` (n,)."""
-    n = len(inverse)
-    y = np.zeros(n)
-    for k in range(n):
-        for p in range(start[k], start[k + 1]):
-            y[row[p]] = entries[p]
-        d = y[k]
-        y[k] = 0.0
-        for t in range(rows[k], rows[k + 1]):
-            i, end = left[t], place[t]
-            value = y[i]
-            y[i] = 0.0
-            for p in range(begin[i], end):
-                y[below[p]] -= lower[p] * value
-            ratio = value * inverse[i]
-            d = d - value * ratio
-            lower[end] = ratio
-        if not d > 0:
-            return k
-        inverse[k] = 1 / d
-    return -1
+def take_child(update, relative, width, panel, parent_update):
+    """Add what a child left to the front of its parent, of `width` columns."""
+    u = 0
+    for i in range(len(relative)):
+        down = relative[i]
+        row = 8 * down * width
+        below = 4 * (down - width) * (down - width + 1) - 8 * width
+        for j in range(i + 1):
+            across = relative[j]
+            if across < width:
+                q = row + 8 * across
+                store(panel, q, plus(load(panel, q), load(update, u)))
+            else:
+                q = below + 8 * across
+                store(parent_update, q, plus(load(parent_update, q), load(update, u)))
+            u += 8
 
 
 @njit(cache=True, nogil=True)
-def solve_one(begin, below, lower, inverse, x):
-    """What `solve` does in each lane, for one right-hand side (n,)."""
-    n = len(inverse)
-    for i in range(n):
-        for p in range(begin[i], begin[i + 1]):
-            x[below[p]] -= lower[p] * x[i]
-    for i in range(n - 1, -1, -1):
-        x[i] *= inverse[i]
-        for p in range(begin[i], begin[i + 1]):
-            x[i] -= lower[p] * x[below[p]]
+def factor(fronts, sources, places, entries, lower, stacks):
+    """A = L L^T: the lower triangles' `entries` (nonzeros * 8) to the fronts of L, `lower`; whether all are positive.
+
+    Children are right before their parents, so that what they leave lies on a stack: one for the even depths of the
+    tree, one for the odd ones.
+    """
+    first, rows_start, relative, children, depth, panel_start, entry_start = fronts
+    top = np.zeros(2, np.int64)
+    pending = np.empty((2, len(children) + 1), np.int64)
+    waiting = np.zeros(2, np.int64)
+    for s in range(len(first) - 1):
+        width = first[s + 1] - first[s]
+        below = rows_start[s + 1] - rows_start[s]
+        high = width + below
+        panel = lower[8 * panel_start[s] : 8 * panel_start[s + 1]]
+        for p in range(0, len(panel), 8):
+            store(panel, p, zero())
+        for p in range(entry_start[s], entry_start[s + 1]):
+            store(panel, 8 * places[p], load(entries, 8 * sources[p]))
+        own, other = depth[s] % 2, 1 - depth[s] % 2
+        size = 4 * below * (below + 1)
+        update = stacks[own][top[own] : top[own] + size]
+        for p in range(0, size, 8):
+            store(update, p, zero())
+        for _ in range(children[s]):
+            waiting[other] -= 1
+            c = pending[other, waiting[other]]
+            inside = relative[rows_start[c] : rows_start[c + 1]]
+            top[other] -= 4 * len(inside) * (len(inside) + 1)
+            take_child(stacks[other][top[other] :], inside, width, panel, update)
+        if not eliminate_front(panel, width, high, update):
+            return False
+        if below > 0:
+            top[own] += size
+            pending[own, waiting[own]] = s
+            waiting[own] += 1
+    return True
+
+
+@njit(cache=True, nogil=True)
+def solve(fronts, rows, lower, x):
+    """Overwrite right-hand sides (n * 8) by solutions."""
+    first, rows_start, panel_start = fronts[0], fronts[1], fronts[5]
+    for s in range(len(first) - 1):
+        width, start = first[s + 1] - first[s], 8 * first[s]
+        panel = lower[8 * panel_start[s] : 8 * panel_start[s + 1]]
+        for i in range(width):
+            row, a0 = 8 * i * width, load(x, start + 8 * i)
+            for k in range(0, 8 * i, 8):
+                a0 = minus_product(a0, load(panel, row + k), load(x, start + k))
+            store(x, start + 8 * i, times(a0, load(panel, row + 8 * i)))
+        row = 8 * width * width
+        for t in range(rows_start[s], rows_start[s + 1]):
+            a0 = load(x, 8 * rows[t])
+            for k in range(0, 8 * width, 8):
+                a0 = minus_product(a0, load(panel, row + k), load(x, start + k))
+            store(x, 8 * rows[t], a0)
+            row += 8 * width
+    for s in range(len(first) - 2, -1, -1):
+        width, start = first[s + 1] - first[s], 8 * first[s]
+        panel = lower[8 * panel_start[s] : 8 * panel_start[s + 1]]
+        row = 8 * width * width
+        for t in range(rows_start[s], rows_start[s + 1]):
+            b = load(x, 8 * rows[t])
+            for k in range(0, 8 * width, 8):
+                store(x, start + k, minus_product(load(x, start + k), load(panel, row + k), b))
+            row += 8 * width
+        for k in range(width - 1, -1, -1):
+            a0 = load(x, start + 8 * k)
+            for i in range(k + 1, width):
+                a0 = minus_product(a0, load(panel, 8 * (i * width + k)), load(x, start + 8 * i))
+            store(x, start + 8 * k, times(a0, load(panel, 8 * (k * width + k))))

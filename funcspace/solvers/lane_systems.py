@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +10,8 @@ from numpy.typing import NDArray
 
 from funcspace.solvers.assembly import Assembly, FacetAssembly, SparsePattern
 from funcspace.solvers.coefficient_matrices import CoefficientMatrix
+from funcspace.solvers.front_factor import FrontFactor
+from funcspace.solvers.front_pattern import nested_dissection
 from funcspace.solvers.lane_factors import LANES, LaneFactors
 from funcspace.solvers.threads import over_threads
 
@@ -44,16 +45,16 @@ class LaneSystems:
             for group, facets in enumerate(self.robin.values(), 1)
         ]
 
-    def factors(self, inner: Any) -> LaneFactors:
-        """The factors' pattern, found from the first matrix (CSR) that asks for it."""
-        if "_factors" not in self.__dict__:
-            self.__dict__["_factors"] = LaneFactors(inner)
-        return self.__dict__["_factors"]
+    @cached_property
+    def factors(self) -> LaneFactors:
+        """The pattern of the factors of the matrix among the free dofs."""
+        inner, points = self.pattern.inner(np.zeros(self.pattern.nonzeros)), self.assembly.space.dof_points
+        assert points is not None
+        return LaneFactors(inner, nested_dissection(inner, points.numpy()[self.pattern.free]))
 
-    def one(self, inner: Any) -> Callable[[FloatArray], FloatArray]:
-        """A function that solves for the free dofs, loads (n, 1), of a single matrix."""
-        factors = self.factors(inner)
-        return lambda load: factors.solve(inner.data[:, None], load)
+    def one(self, inner: Any) -> FrontFactor:
+        """What solves for the free dofs, with the matrix among them, loads (n,) or (n, samples)."""
+        return self.factors.one(inner.data)
 
     def solve(
         self,
@@ -79,8 +80,7 @@ class LaneSystems:
         pattern, coupled = self.pattern, bool(given.any())
         maps = [(self._stiffness, k)] + ([(self._mass, c)] if c.any() else [])
         maps += [(m, a) for m, a in zip(self._facets, alphas, strict=True) if a.any()]
-        first: FloatArray = sum((matrix.entries(values[:1]) for matrix, values in maps[1:]), maps[0][0].entries(k[:1]))
-        factors = self.factors(pattern.inner(first[:, 0]))
+        factors = self.factors
         out = np.empty((samples, self.assembly.size))
 
         def work(start: int, stop: int) -> None:

@@ -19,7 +19,7 @@ from funcspace.solvers.assembly import Assembly, FacetAssembly, SparsePattern
 from funcspace.solvers.lane_systems import LaneSystems
 from funcspace.solvers.problem_data import Data, batch_shape, check_coefficient, values_at
 from funcspace.solvers.sparse_systems import Method, choose_method, factorise
-from funcspace.solvers.threads import over_threads
+from funcspace.solvers.threads import over_columns, over_threads
 
 __all__ = ["Poisson"]
 
@@ -245,7 +245,7 @@ class Poisson:
         if method == "direct" and not singular and k.ndim == 2 and self._matrices_vary() and len(pattern.free):
             return discrete.lanes.solve(k, c, alphas, load, given=given, workers=self.workers)
         out = np.empty((samples, self.assembly.size))
-        alone = method == "direct" and not singular and not batch_shape(self._all_data()) and len(pattern.free) > 0
+        by_fronts = method == "direct" and not singular and len(pattern.free) > 0
         # A batch that shares a matrix: each sample then has the same bits whatever stands beside it.
         many = matrices == 1 and bool(batch_shape(self._all_data()))
 
@@ -258,7 +258,7 @@ class Poisson:
                 blocks.append(facets.mass(facets.shaped(_pick(alpha, sample))))
             values = pattern.values(blocks)
             inner = pattern.inner(values)[keep][:, keep]
-            if alone:
+            if by_fronts:
                 return discrete.lanes.one(inner), pattern.coupling(values)
             solve = factorise(inner, method, self.tolerance, self.max_iterations, many=many)
             return solve, pattern.coupling(values)
@@ -276,7 +276,7 @@ class Poisson:
 
         if matrices == 1:
             solve, coupling = system(0)
-            over_threads(lambda start, stop: finish(slice(start, stop), solve, coupling), samples, self.workers)
+            over_columns(lambda rows: finish(rows, solve, coupling), samples, self.workers)
         else:
 
             def work(start: int, stop: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-__all__ = ["available_cores", "limit_cores", "over_threads"]
+__all__ = ["available_cores", "limit_cores", "over_columns", "over_threads"]
 
 _limit: list[int] = []
 
@@ -23,6 +23,14 @@ def over_threads(work: Callable[[int, int], Any], samples: int, workers: int | N
         jobs = [pool.submit(work, start, min(start + step, samples)) for start in range(0, samples, step)]
         for job in jobs:
             job.result()
+
+
+def over_columns(work: Callable[[slice], Any], samples: int, workers: int | None, *, together: int = 32) -> None:
+    """Call work(rows) on ranges that cover the samples, in whole groups of `together` samples but for the last."""
+    groups = -(-samples // together)
+    over_threads(
+        lambda start, stop: work(slice(start * together, min(stop * together, samples))), max(groups, 1), workers
+    )
 
 
 def available_cores() -> int:

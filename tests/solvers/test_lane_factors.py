@@ -12,6 +12,7 @@ import torch
 import funcspace as fs
 from funcspace.solvers.assembly import Assembly, SparsePattern
 from funcspace.solvers.coefficient_matrices import CoefficientMatrix
+from funcspace.solvers.front_pattern import FrontPattern, nested_dissection
 from funcspace.solvers.lane_factors import LaneFactors
 
 
@@ -35,11 +36,24 @@ def matrix(pattern: Any, entries: np.ndarray) -> Any:
     return sp.csr_matrix((entries, pattern.indices, pattern.indptr), shape=pattern.shape)
 
 
-@pytest.mark.parametrize(("n", "count"), [(1, 1), (7, 3), (60, 8)])
+def lane_factors(pattern: Any) -> LaneFactors:
+    return LaneFactors(pattern, np.random.default_rng(5).permutation(pattern.shape[0]))
+
+
+def laplacian(nx: int, ny: int) -> tuple[Any, np.ndarray]:
+    """The five-point matrix of a grid and its points."""
+    line = [sp.diags([-np.ones(n - 1), np.full(n, 2.1), -np.ones(n - 1)], [-1, 0, 1]) for n in (nx, ny)]
+    whole = sp.csr_matrix(sp.kron(line[0], sp.eye(ny)) + sp.kron(sp.eye(nx), line[1]))
+    whole.sort_indices()
+    points = np.stack(np.meshgrid(np.arange(nx), np.arange(ny), indexing="ij"), axis=-1).reshape(-1, 2)
+    return whole, points.astype(float)
+
+
+@pytest.mark.parametrize(("n", "count"), [(1, 1), (7, 3), (60, 8), (150, 5)])
 def test_solutions(n: int, count: int) -> None:
     pattern, entries = random_matrices(n, count)
     loads = np.random.default_rng(2).standard_normal((n, count))
-    found = LaneFactors(matrix(pattern, entries[:, 0])).solve(entries, loads)
+    found = lane_factors(matrix(pattern, entries[:, 0])).solve(entries, loads)
     for j in range(count):
         exact = np.linalg.solve(matrix(pattern, entries[:, j]).toarray(), loads[:, j])
         np.testing.assert_allclose(found[:, j], exact, rtol=1e-10, atol=1e-12)
@@ -48,7 +62,7 @@ def test_solutions(n: int, count: int) -> None:
 def test_a_sample_has_the_same_bits_in_any_lane() -> None:
     pattern, entries = random_matrices(80, 8)
     loads = np.random.default_rng(3).standard_normal((80, 8))
-    factors = LaneFactors(matrix(pattern, entries[:, 0]))
+    factors = lane_factors(matrix(pattern, entries[:, 0]))
     together = factors.solve(entries, loads)
     for columns in ([5], [5, 0, 1], [7, 6, 5, 4, 3]):
         np.testing.assert_array_equal(
@@ -58,11 +72,58 @@ def test_a_sample_has_the_same_bits_in_any_lane() -> None:
 
 def test_matrices_that_are_not_positive_are_refused() -> None:
     pattern, entries = random_matrices(20, 2)
-    factors = LaneFactors(matrix(pattern, entries[:, 0]))
+    factors = lane_factors(matrix(pattern, entries[:, 0]))
     with pytest.raises(fs.SolverError, match="not positive definite"):
         factors.solve(entries * [1.0, -1.0], np.ones((20, 2)))
-    with pytest.raises(fs.SolverError, match="singular"):
-        LaneFactors(sp.csr_matrix((3, 3)))
+    with pytest.raises(fs.SolverError, match="not positive definite"):
+        factors.one(-entries[:, 0])
+    empty = LaneFactors(sp.csr_matrix((3, 3)), np.arange(3))
+    with pytest.raises(fs.SolverError, match="not positive definite"):
+        empty.solve(np.zeros((0, 2)), np.ones((3, 2)))
+
+
+def test_one_matrix_with_many_loads() -> None:
+    """One column alone, several together and the matrix in a lane: the same bits."""
+    pattern, points = laplacian(23, 19)
+    factors = LaneFactors(pattern, nested_dissection(pattern, points))
+    loads = np.random.default_rng(6).standard_normal((pattern.shape[0], 41))
+    solve = factors.one(pattern.data)
+    found = solve(loads)
+    np.testing.assert_allclose(pattern @ found, loads, atol=1e-12)
+    np.testing.assert_array_equal(found[:, 40], solve(loads[:, 40]))
+    np.testing.assert_array_equal(found[:, 3:5], solve(loads[:, 3:5]))
+    entries = np.stack([pattern.data, 3.0 * pattern.data], axis=1)
+    np.testing.assert_array_equal(found[:, 7], factors.solve(entries, loads[:, 7:9])[:, 0])
+
+
+def test_the_factor_of_the_last_matrix_is_kept() -> None:
+    pattern, points = laplacian(6, 5)
+    factors = LaneFactors(pattern, nested_dissection(pattern, points))
+    first = factors.one(pattern.data)
+    assert factors.one(pattern.data.copy()) is first
+    load = np.ones(30)
+    np.testing.assert_allclose(factors.one(2.0 * pattern.data)(load), 0.5 * first(load), rtol=1e-13)
+
+
+def test_dissection_keeps_the_fill_low() -> None:
+    """Halves first, then the line between them; on n x n points L has O(n^2 log n) numbers, by lines O(n^3)."""
+    pattern, points = laplacian(9, 5)
+    order = nested_dissection(pattern, points)
+    assert sorted(order) == list(range(45))
+    assert set(points[order[-5:], 0]) == {4.0}
+    assert set(points[order[:20], 0]) in ({0.0, 1.0, 2.0, 3.0}, {5.0, 6.0, 7.0, 8.0})
+    sizes = []
+    for n in (32, 64):
+        pattern, points = laplacian(n, n)
+        sizes.append(FrontPattern(pattern, nested_dissection(pattern, points)).nonzeros)
+    by_lines = FrontPattern(pattern, np.arange(64 * 64)).nonzeros
+    assert sizes[1] < 5.5 * sizes[0]
+    assert sizes[1] < 0.5 * by_lines
+
+
+def test_nodes_at_one_point_are_not_cut() -> None:
+    pattern = sp.csr_matrix(np.ones((30, 30)))
+    assert sorted(nested_dissection(pattern, np.zeros((30, 2)))) == list(range(30))
 
 
 @pytest.mark.parametrize("element", ["P1", "P2", "Q1"])

@@ -1,0 +1,86 @@
+"""The Cholesky factor of one sparse matrix, for many right-hand sides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funcspace.errors import SolverError
+from funcspace.solvers.front_pattern import FrontPattern
+
+__all__ = ["FrontFactor", "NotPositiveError"]
+
+FloatArray = NDArray[np.float64]
+
+# Right-hand sides solved together: four registers of eight.
+COLUMNS = 32
+
+
+class NotPositiveError(SolverError):
+    """A matrix is not positive definite."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a system is not positive definite to rounding: each connected piece of the domain needs a Dirichlet or "
+            "Robin part or a reaction, and the coefficient must not vanish"
+        )
+
+
+class FrontFactor:
+    """Solves with one symmetric positive definite matrix; a column has the same bits whatever stands beside it.
+
+    Parameters
+    ----------
+    pattern : of the factor.
+    entries : of the matrix, in the order of its pattern.
+
+    Raises
+    ------
+    SolverError
+        When the matrix is not positive definite.
+    """
+
+    def __init__(self, pattern: FrontPattern, entries: FloatArray) -> None:
+        from funcspace.solvers import _front_kernels
+
+        self._kernels: Any = _front_kernels
+        self._pattern = pattern
+        self._lower, stacks = pattern.storage(1)
+        chosen = np.ascontiguousarray(entries, dtype=np.float64)
+        fronts, places = pattern.padded_fronts, pattern.column_places
+        if not self._kernels.factor(fronts, pattern.sources, places, chosen, self._lower, stacks):
+            raise NotPositiveError
+
+    def __call__(self, load: FloatArray) -> FloatArray:
+        """The solution for right-hand sides (n,) or (n, k).
+
+        Raises
+        ------
+        SolverError
+            When it is not finite.
+        """
+        pattern = self._pattern
+        factor = (pattern.padded_fronts, pattern.rows, self._lower)
+        found = np.empty(load.shape)
+        if load.ndim == 1 or load.shape[1] == 1:
+            x = load.reshape(-1)[pattern.order]
+            self._kernels.solve_one(*factor, x)
+            found.reshape(-1)[pattern.order] = x
+        else:
+            for start in range(0, load.shape[1], COLUMNS):
+                part = load[pattern.order, start : start + COLUMNS]
+                count = part.shape[1]
+                x = np.zeros((pattern.size, COLUMNS))
+                x[:, :count] = part
+                self._kernels.solve_columns(*factor, x.reshape(-1))
+                found[pattern.order, start : start + count] = x[:, :count]
+        return finite(found)
+
+
+def finite(found: FloatArray) -> FloatArray:
+    """The solution, when it is finite."""
+    if not np.isfinite(found).all():
+        raise SolverError("the direct solve gave values that are not finite", state=found)
+    return found

@@ -1,0 +1,106 @@
+"""The pattern of a sparse Cholesky factor in fronts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["FrontPattern", "nested_dissection"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+# Columns of a front and its parent are eliminated together up to this number, or up to this part of zeros.
+SMALL, WASTE = 4, 0.12
+# A vector of eight that starts inside a column may reach this far beyond it.
+PADDING = 7
+
+
+def nested_dissection(pattern: Any, points: FloatArray) -> IntArray:
+    """An order of elimination of little fill for the graph of a symmetric matrix (CSR) with nodes at points (n, d).
+
+    The graph is cut in two by nodes that are numbered last, and so are the two parts (George, SIAM J. Numer. Anal. 10,
+    1973).
+
+    >>> import numpy as np, scipy.sparse as sp
+    >>> chain = sp.diags([1.0] * 15).tocsr() + sp.diags([1.0] * 14, 1) + sp.diags([1.0] * 14, -1)
+    >>> int(nested_dissection(chain.tocsr(), np.arange(15.0)[:, None])[-1])
+    7
+    """
+    from funcspace.solvers._front_analysis import dissect
+
+    start, column = pattern.indptr.astype(np.int64), pattern.indices.astype(np.int64)
+    return np.asarray(dissect(start, column, np.ascontiguousarray(points, dtype=np.float64)))
+
+
+class FrontPattern:
+    r"""Fronts of :math:`L` in :math:`P A P^T = L L^T`: columns of one pattern, with the rows below them.
+
+    Parameters
+    ----------
+    pattern : a symmetric matrix with the pattern of A, CSR with sorted indices.
+    order : the unknowns in the order of elimination.
+
+    Attributes
+    ----------
+    order : the unknowns in an equivalent order in which each front follows its children.
+    """
+
+    def __init__(self, pattern: Any, order: IntArray) -> None:
+        import scipy.sparse as sp
+
+        from funcspace.solvers import _front_analysis
+
+        analysis: Any = _front_analysis
+        n = self.size = int(pattern.shape[0])
+        numbered = sp.csr_matrix(
+            (np.arange(1, pattern.nnz + 1, dtype=np.float64), pattern.indices, pattern.indptr), shape=pattern.shape
+        )
+
+        def upper(order: IntArray) -> Any:
+            found = sp.triu(numbered[order][:, order], format="csc")
+            return found, (n, found.indptr.astype(np.int64), found.indices.astype(np.int64))
+
+        self.order: IntArray = np.asarray(order)[analysis.tree(*upper(order)[1])[1]]
+        matrix, (_, start, row) = upper(self.order)
+        parents, begin, below = analysis.columns(n, start, row)
+        first = analysis.fronts(parents, begin, SMALL, WASTE)
+        owner, rows_start, self.rows, relative, parent, depth = analysis.layout(first, begin, below)
+        front, down, across = analysis.entry_places(start, row, owner, first, rows_start, self.rows)
+        width, below = np.diff(first), np.diff(rows_start)
+        high = width + below
+        children = np.bincount(parent[parent >= 0], minlength=len(width))
+        panels = np.concatenate([[0], np.cumsum(high * width)])
+        by_front = np.argsort(front, kind="stable")
+        ends = np.concatenate([[0], np.cumsum(np.bincount(front, minlength=len(width)))])
+        self.sources: IntArray = (matrix.data.astype(np.int64) - 1)[by_front]
+        self.row_places: IntArray = (down * width[front] + across)[by_front]
+        self.column_places: IntArray = (across * (high + PADDING)[front] + down)[by_front]
+        self.fronts = (first, rows_start, relative, children, depth, panels, ends)
+        padded = np.concatenate([[0], np.cumsum((high + PADDING) * width)])
+        self.padded_fronts = (*self.fronts[:5], padded, ends)
+        self.nonzeros = int(panels[-1])
+        self.operations = float((width * high.astype(np.float64) ** 2).sum())
+        self._stacks = [self._depth(below * (below + 1) // 2), self._depth(below * (below + PADDING))]
+
+    def _depth(self, sizes: IntArray) -> tuple[int, int]:
+        """The largest heights of the two stacks of what fronts leave for their parents."""
+        children, depth = self.fronts[3], self.fronts[4]
+        heights, tops, waiting = [0, 0], [0, 0], ([], [])  # type: ignore[var-annotated]
+        for size, count, level in zip(sizes.tolist(), children.tolist(), depth.tolist(), strict=True):
+            own, other = level % 2, 1 - level % 2
+            heights[own] = max(heights[own], tops[own] + size)
+            for _ in range(count):
+                tops[other] -= waiting[other].pop()
+            if size:
+                tops[own] += size
+                waiting[own].append(size)
+        return heights[0], heights[1]
+
+    def storage(self, lanes: int) -> tuple[FloatArray, tuple[FloatArray, FloatArray]]:
+        """Memory for the fronts of L and the two stacks."""
+        even, odd = self._stacks[0] if lanes > 1 else self._stacks[1]
+        size = self.nonzeros if lanes > 1 else int(self.padded_fronts[5][-1])
+        return np.empty(size * lanes), (np.empty(even * lanes), np.empty(odd * lanes))
