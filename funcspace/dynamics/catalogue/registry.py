@@ -103,7 +103,8 @@ def system(
             raise InputError(f"{equations} has its name, period, scale and delays; they are given for functions only")
     elif type(equations).__module__.startswith("dysts."):
         found = _named(type(equations).__name__, None, kind, corrected).with_parameters(**equations.params)
-        found = found.with_initial(equations.ic if initial is None else initial)
+        # of a delay equation, dysts keeps an embedded state, the first component of which is its constant history
+        found = found.with_initial(equations.ic[: found.dimension] if initial is None else initial)
     elif callable(equations):
         if delays is not None:
             found = own_delay_system(equations, tuple(delays), dimension, initial, name, period, scale)

@@ -19,6 +19,7 @@ from funcspace.geometry.cached_property import cached_property
 
 if TYPE_CHECKING:
     from funcspace.dynamics.catalogue.compiled_function import CompiledFunction
+    from funcspace.dynamics.catalogue.dynamical_noise import StochasticMethod
     from funcspace.dynamics.catalogue.torch_field import TorchField
     from funcspace.dynamics.integrators.solve import Guards, Method
     from funcspace.functions import Function
@@ -176,12 +177,13 @@ class System:
         seed: int | None = None,
         transient: float = 0.0,
         noise: float = 0.0,
+        dynamical_noise: Any = None,
         standardise: bool = False,
         parameters: Mapping[str, Any] | None = None,
         initial: Any = None,
         wrapped: bool = False,
         tolerance: float = 1e-13,
-        method: Method = "auto",
+        method: Method | StochasticMethod = "auto",
         step: float | None = None,
         guards: Guards | None = None,
         workers: int | None = None,
@@ -201,6 +203,8 @@ class System:
             single trajectory starts at `initial`.
         transient : time that passes before the first sample, in periods (of a map: iterations).
         noise : standard deviation of Gaussian noise added to the samples, relative to that of each component.
+        dynamical_noise : G of dx = f dt + G dW; see `catalogue.dynamical_noise`. Constant steps of at most `step`, a
+            2000th of the period by default, with `method` "EulerMaruyama" or "Milstein".
         standardise : shift and scale components to mean 0 and variance 1 over the long orbit.
         parameters : values by name for this call; one with a leading batch axis differs from trajectory to trajectory.
         initial : state (dimension,) or (batch, dimension) to start from.
@@ -225,6 +229,7 @@ class System:
             seed=seed,
             transient=transient,
             noise=noise,
+            dynamical_noise=dynamical_noise,
             standardise=standardise,
             parameters=parameters,
             initial=initial,

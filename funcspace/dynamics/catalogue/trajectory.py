@@ -13,7 +13,7 @@ from funcspace.dynamics.catalogue.compiled_function import CompiledFunction
 from funcspace.dynamics.catalogue.formula import Formula
 from funcspace.dynamics.catalogue.torch_field import TorchField
 from funcspace.dynamics.integrators.outcome import DONE
-from funcspace.dynamics.integrators.solve import Guards, Method, raise_on_failure, solve, writable
+from funcspace.dynamics.integrators.solve import Guards, raise_on_failure, solve, writable
 from funcspace.errors import InputError, SolverError
 from funcspace.functions import Function, FunctionSpace
 from funcspace.geometry import Times
@@ -81,12 +81,13 @@ def sample(
     seed: int | None,
     transient: float,
     noise: float,
+    dynamical_noise: Any,
     standardise: bool,
     parameters: Mapping[str, Any] | None,
     initial: Any,
     wrapped: bool,
     tolerance: float,
-    method: Method,
+    method: str,
     step: float | None,
     guards: Guards | None,
     workers: int | None,
@@ -108,10 +109,17 @@ def sample(
         first, before = starts(system, entropy, count)
     packed = np.broadcast_to(packed, (count, packed.shape[-1]))
     first = np.ascontiguousarray(first, dtype=np.float64)
-    if system.kind == "map":
+    unit = system.period if system.period is not None else 1.0
+    if dynamical_noise is not None:
+        from funcspace.dynamics.catalogue.dynamical_noise import driven
+
+        values = driven(
+            system, dynamical_noise, first, packed, origins=before, transient=transient * unit, spacing=spacing,
+            count=sampling.count, entropy=entropy, method=method, step=step, guards=guards or Guards(), workers=workers,
+        )  # fmt: skip
+    elif system.kind == "map":
         values = _iterated(system, first, packed, int(transient), int(spacing), sampling.count, guards)
     else:
-        unit = system.period if system.period is not None else 1.0
         options: dict[str, Any] = {"tolerance": tolerance, "method": method, "step": step, "guards": guards}
         options |= {"workers": workers, "name": system.name, "scale": system.scale}
         _check_method(system, method)

@@ -38,6 +38,8 @@ def test_right_hand_sides_are_those_of_dysts(name):
     np.testing.assert_allclose(found[:, 0], expected, rtol=1e-13)
     inside = ours.rhs(torch.from_numpy(states[:, :1]), torch.from_numpy(states[:, 1:]))
     np.testing.assert_allclose(inside.numpy(), found, rtol=1e-13)
+    again = system(theirs)
+    assert again.parameters == ours.parameters and again.initial == ours.initial
 
 
 def runge_kutta(delayed: DelaySystem, step_count: int, time: float) -> float:
