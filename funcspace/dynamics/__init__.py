@@ -14,8 +14,11 @@ from funcspace.dynamics.catalogue.registry import system, systems
 from funcspace.dynamics.catalogue.system import System
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.integrators.solve import Guards
+from funcspace.dynamics.reconstruction.context_forcing import ContextForcing
+from funcspace.dynamics.reconstruction.context_forecaster import ContextForecaster
 from funcspace.dynamics.reconstruction.models.al_rnn import ALRNN
 from funcspace.dynamics.reconstruction.models.dendritic_plrnn import DendriticPLRNN
+from funcspace.dynamics.reconstruction.models.dynamix import DynaMix
 from funcspace.dynamics.reconstruction.models.hierarchical_plrnn import HierarchicalPLRNN
 from funcspace.dynamics.reconstruction.models.nvar import NVAR
 from funcspace.dynamics.reconstruction.models.plrnn import PLRNN
@@ -34,8 +37,11 @@ __all__ = [
     "NVAR",
     "PLRNN",
     "ClippedShallowPLRNN",
+    "ContextForcing",
+    "ContextForecaster",
     "DelaySystem",
     "DendriticPLRNN",
+    "DynaMix",
     "Estimate",
     "FieldSystem",
     "GeneralizedTeacherForcing",
