@@ -18,6 +18,7 @@ __all__ = [
     "minus_scalars",
     "minus_scaled",
     "plus",
+    "plus_scaled",
     "reciprocal_root",
     "scaled",
     "store",
@@ -60,7 +61,7 @@ def _spread(builder, number):
 
 def _fused(builder, kind, name, a, b, c):
     function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
-    return builder.call(function, [builder.fneg(b), c, a])
+    return builder.call(function, [b, c, a])
 
 
 @intrinsic
@@ -129,7 +130,7 @@ def minus_product(typingctx, a, b, c):
     """The difference a - b c."""
 
     def codegen(context, builder, signature, args):
-        return _fused(builder, VECTOR, "llvm.fma.v8f64", *args)
+        return _fused(builder, VECTOR, "llvm.fma.v8f64", args[0], builder.fneg(args[1]), args[2])
 
     return EIGHT(EIGHT, EIGHT, EIGHT), codegen
 
@@ -137,6 +138,16 @@ def minus_product(typingctx, a, b, c):
 @intrinsic
 def minus_scaled(typingctx, a, b, c):
     """The difference a - b c with one number c."""
+
+    def codegen(context, builder, signature, args):
+        return _fused(builder, VECTOR, "llvm.fma.v8f64", args[0], builder.fneg(args[1]), _spread(builder, args[2]))
+
+    return EIGHT(EIGHT, EIGHT, types.float64), codegen
+
+
+@intrinsic
+def plus_scaled(typingctx, a, b, c):
+    """The sum a + b c with one number c."""
 
     def codegen(context, builder, signature, args):
         return _fused(builder, VECTOR, "llvm.fma.v8f64", args[0], args[1], _spread(builder, args[2]))
@@ -149,6 +160,6 @@ def minus_scalars(typingctx, a, b, c):
     """The difference a - b c of single numbers."""
 
     def codegen(context, builder, signature, args):
-        return _fused(builder, DOUBLE, "llvm.fma.f64", *args)
+        return _fused(builder, DOUBLE, "llvm.fma.f64", args[0], builder.fneg(args[1]), args[2])
 
     return types.float64(types.float64, types.float64, types.float64), codegen

@@ -212,3 +212,21 @@ def entry_places(start, row, owner, first, rows_start, rows):
                 inside = rows[rows_start[s] : rows_start[s + 1]]
                 down[p] = first[s + 1] - first[s] + np.searchsorted(inside, k)
     return front, down, across
+
+
+@njit(cache=True, nogil=True)
+def stack_heights(sizes, children, depth):
+    """The largest heights of the two stacks, of even and odd depths, of what fronts leave for their parents."""
+    highest, top, waiting = np.zeros(2, np.int64), np.zeros(2, np.int64), np.zeros(2, np.int64)
+    pending = np.empty((2, len(sizes) + 1), np.int64)
+    for s in range(len(sizes)):
+        own, other = depth[s] % 2, 1 - depth[s] % 2
+        highest[own] = max(highest[own], top[own] + sizes[s])
+        for _ in range(children[s]):
+            waiting[other] -= 1
+            top[other] -= pending[other, waiting[other]]
+        if sizes[s] > 0:
+            top[own] += sizes[s]
+            pending[own, waiting[own]] = sizes[s]
+            waiting[own] += 1
+    return highest[0], highest[1]

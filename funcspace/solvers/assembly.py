@@ -264,6 +264,8 @@ class Assembly:
         self.degree = (2 * order + 1 + (2 if curved else 0)) if degree is None else degree
         self._dofs = skfem.Dofs(self.mesh, self.element)
         self.size = space.n_dofs
+        # loads of functions of this very basis (True), or of P1 on the mesh
+        self._loads: dict[bool, Any] = {}
         cells = skfem.CellBasis(self.mesh, self.element, intorder=self.degree, dofs=self._dofs)
         self.cells = CellAssembly(cells, self._numbered(cells.element_dofs), self.size)
 
@@ -296,31 +298,35 @@ class Assembly:
         return space.domain.fingerprint == self.space.domain.fingerprint and space.basis.name == self.space.basis.name
 
     @cached_property
-    def _own_loads(self) -> Any:
-        """The mass matrix by the rule of the cells: loads of functions of this very basis, to rounding."""
-        import scipy.sparse as sp
-
-        dofs = self.cells.dofs
-        local = self.cells.mass(np.ones(self.cells.weights.shape))
-        rows, columns = np.repeat(dofs, dofs.shape[1], axis=1).ravel(), np.tile(dofs, (1, dofs.shape[1])).ravel()
-        return sp.csr_matrix((local.ravel(), (rows, columns)), shape=(self.size, self.size))
+    def linear_evaluation(self) -> Any:
+        """The map (CSR) from nodal values of P1 functions on the mesh to values at the quadrature points of cells."""
+        own = self.space.element == "P1"
+        linear = self if own else Assembly(FunctionSpace(self.space.domain, "P1"), self.degree)
+        return linear.cells.evaluation._matrix()
 
     def own_loads(self, function: Any) -> FloatArray | None:
-        """Integrals (samples, dofs) of a batch of functions of this very basis against it; None for all else.
+        """Integrals (samples, dofs, *value) of a batch of functions against the basis; None for all else.
 
-        What `cells.load` gives from their values at quadrature points, without going through these.
+        Functions of this very basis, or of P1 on the very mesh: what `cells.load` gives from their values at
+        quadrature points, without going through these.
         """
-        if not (isinstance(function, Function) and function.batch_shape and not function.space.value_shape):
+        if not (isinstance(function, Function) and function.batch_shape) or function.coefficients.is_complex():
             return None
-        if not self._is_own(function.space):
+        space, own = function.space, self.owns(function)
+        on_mesh = isinstance(space.domain, Mesh) and space.domain.fingerprint == self.space.domain.fingerprint
+        if not own and not (on_mesh and space.element == "P1"):
             return None
-        coefficients = function.coefficients.detach().cpu().to(torch.float64).numpy().reshape(-1, self.size)
-        if not np.isfinite(coefficients).all():
+        coefficients = function.coefficients.detach().cpu().to(torch.float64)
+        flat = coefficients.reshape(-1, space.n_dofs, *space.value_shape).numpy()
+        if not np.isfinite(flat.sum()):
             return None
-        return np.ascontiguousarray((self._own_loads @ np.ascontiguousarray(coefficients.T)).T)
-
-    def _is_own(self, space: FunctionSpace) -> bool:
-        return space.domain.fingerprint == self.space.domain.fingerprint and space.basis.name == self.space.basis.name
+        if own not in self._loads:
+            to_points = self.cells.evaluation._matrix()
+            weighted = to_points.T.multiply(self.cells.weights.ravel()).tocsr()
+            self._loads[own] = (weighted @ (to_points if own else self.linear_evaluation)).tocsr()
+        columns = np.moveaxis(flat, 1, 0)
+        found = self._loads[own] @ np.ascontiguousarray(columns.reshape(len(columns), -1))
+        return np.ascontiguousarray(np.moveaxis(found.reshape(self.size, *columns.shape[1:]), 0, 1))
 
     def own_values(self, elements: _Elements, function: Function) -> NDArray[Any] | None:
         """Values of a Function of this very basis at the quadrature points; None for other spaces."""

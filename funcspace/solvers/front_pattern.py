@@ -83,21 +83,10 @@ class FrontPattern:
         self.padded_fronts = (*self.fronts[:5], padded, ends)
         self.nonzeros = int(panels[-1])
         self.operations = float((width * high.astype(np.float64) ** 2).sum())
-        self._stacks = [self._depth(below * (below + 1) // 2), self._depth(below * (below + PADDING))]
-
-    def _depth(self, sizes: IntArray) -> tuple[int, int]:
-        """The largest heights of the two stacks of what fronts leave for their parents."""
-        children, depth = self.fronts[3], self.fronts[4]
-        heights, tops, waiting = [0, 0], [0, 0], ([], [])  # type: ignore[var-annotated]
-        for size, count, level in zip(sizes.tolist(), children.tolist(), depth.tolist(), strict=True):
-            own, other = level % 2, 1 - level % 2
-            heights[own] = max(heights[own], tops[own] + size)
-            for _ in range(count):
-                tops[other] -= waiting[other].pop()
-            if size:
-                tops[own] += size
-                waiting[own].append(size)
-        return heights[0], heights[1]
+        self._stacks = [
+            analysis.stack_heights(sizes, children, depth)
+            for sizes in (below * (below + 1) // 2, below * (below + PADDING))
+        ]
 
     def storage(self, lanes: int) -> tuple[FloatArray, tuple[FloatArray, FloatArray]]:
         """Memory for the fronts of L and the two stacks."""

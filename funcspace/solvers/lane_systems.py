@@ -13,6 +13,7 @@ from funcspace.solvers.coefficient_matrices import CoefficientMatrix
 from funcspace.solvers.front_factor import FrontFactor
 from funcspace.solvers.front_pattern import nested_dissection
 from funcspace.solvers.lane_factors import LANES, LaneFactors
+from funcspace.solvers.nodal_coefficients import nodal_values
 from funcspace.solvers.threads import over_threads
 
 __all__ = ["LaneSystems"]
@@ -32,16 +33,25 @@ class LaneSystems:
 
     @cached_property
     def _stiffness(self) -> CoefficientMatrix:
-        return CoefficientMatrix(self.assembly.cells, "grad", self.pattern)
+        return CoefficientMatrix.scalar(self.assembly.cells, "grad", self.pattern)
+
+    @cached_property
+    def _nodal_stiffness(self) -> CoefficientMatrix:
+        return self._stiffness.of_nodal_values(self.assembly.linear_evaluation)
+
+    def nodal(self, coefficient: Any) -> FloatArray | None:
+        """Nodal values (samples, nodes) of a positive batch of P1 functions on the very mesh; None for all else."""
+        values = nodal_values(self.assembly, coefficient)
+        return values if values is not None and values.min(initial=np.inf) > 0.0 else None
 
     @cached_property
     def _mass(self) -> CoefficientMatrix:
-        return CoefficientMatrix(self.assembly.cells, "value", self.pattern)
+        return CoefficientMatrix.scalar(self.assembly.cells, "value", self.pattern)
 
     @cached_property
     def _facets(self) -> list[CoefficientMatrix]:
         return [
-            CoefficientMatrix(facets, "value", self.pattern, group)
+            CoefficientMatrix.scalar(facets, "value", self.pattern, group)
             for group, facets in enumerate(self.robin.values(), 1)
         ]
 
@@ -64,6 +74,7 @@ class LaneSystems:
         load: FloatArray,
         *,
         given: FloatArray,
+        nodal: bool = False,
         workers: int | None = None,
     ) -> FloatArray:
         """Solutions (samples, dofs); each array has a row for every sample or one for all.
@@ -74,11 +85,13 @@ class LaneSystems:
         alphas : values at the quadrature points of the facets of each Robin part.
         load : (samples or 1, dofs).
         given : Dirichlet values (samples or 1, fixed dofs).
+        nodal : whether k holds values at the nodes, see `nodal`.
         workers : number of threads; all cores when None.
         """
         samples = max(len(k), len(c), *(len(a) for a in alphas), len(load), len(given), 1)
         pattern, coupled = self.pattern, bool(given.any())
-        maps = [(self._stiffness, k)] + ([(self._mass, c)] if c.any() else [])
+        k, c, *alphas = (np.ascontiguousarray(values) for values in (k, c, *alphas))
+        maps = [(self._nodal_stiffness if nodal else self._stiffness, k)] + ([(self._mass, c)] if c.any() else [])
         maps += [(m, a) for m, a in zip(self._facets, alphas, strict=True) if a.any()]
         factors = self.factors
         out = np.empty((samples, self.assembly.size))
@@ -86,18 +99,18 @@ class LaneSystems:
         def work(start: int, stop: int) -> None:
             for first in range(start, stop, LANES):
                 rows = np.arange(first, min(first + LANES, stop))
-                entries = np.zeros((pattern.nonzeros, len(rows)))
+                # empty lanes repeat the last sample
+                lanes = np.minimum(first + np.arange(LANES), stop - 1)
+                entries = np.zeros((pattern.nonzeros, LANES))
                 for matrix, values in maps:
-                    # one coefficient for all samples gives one column
-                    entries += matrix.entries(values[rows] if len(values) > 1 else values)
-                right = _rows(load, rows)[:, pattern.free].T
-                fixed = _rows(given, rows)
+                    matrix.add_entries(values, lanes if len(values) > 1 else 0 * lanes, entries)
+                right = _rows(load, lanes)[:, pattern.free].T
                 if coupled:
-                    parts = [pattern.coupling(e) @ g for e, g in zip(entries.T, fixed, strict=True)]
+                    parts = [pattern.coupling(e) @ g for e, g in zip(entries.T, _rows(given, lanes), strict=True)]
                     right = right - np.stack(parts, axis=1)
                 found = factors.solve(pattern.inner_entries(entries), right)
-                out[np.ix_(rows, pattern.free)] = found.T
-                out[np.ix_(rows, pattern.fixed)] = fixed
+                out[np.ix_(rows, pattern.free)] = found.T[: len(rows)]
+                out[np.ix_(rows, pattern.fixed)] = _rows(given, rows)
 
         over_threads(work, samples, workers)
         return out

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -109,6 +108,7 @@ class Poisson:
         self.dirichlet = None if dirichlet is None else dict(dirichlet)
         self.method: Method = method
         self.tolerance, self.max_iterations, self.workers = tolerance, max_iterations, workers
+        self._made: dict[str, Any] = {}
         known = set(domain.boundary)
         for kind, parts in (("dirichlet", self.dirichlet or {}), ("neumann", self.neumann), ("robin", self.robin)):
             for part in parts:
@@ -141,10 +141,9 @@ class Poisson:
             self.space.domain, self.space.element, **(current | data), method=self.method, tolerance=self.tolerance,
             max_iterations=self.max_iterations, workers=self.workers,
         )  # fmt: skip
-        if "assembly" in self.__dict__:
-            other.__dict__["assembly"] = self.assembly
-            if other._parts_named() == self._parts_named() and "_discrete" in self.__dict__:
-                other.__dict__["_discrete"] = self._discrete
+        # What either of them makes first serves both.
+        same = other._parts_named() == self._parts_named()
+        other._made = self._made if same else {key: self._made[key] for key in self._made if key == "assembly"}
         return other
 
     def _parts_named(self) -> tuple[Any, ...]:
@@ -179,14 +178,18 @@ class Poisson:
             found |= {f"robin[{part!r}] alpha": alpha, f"robin[{part!r}] g": g}
         return found
 
-    @cached_property
+    @property
     def assembly(self) -> Assembly:
         """Quadrature and basis functions on the domain."""
-        return Assembly(self.space)
+        if "assembly" not in self._made:
+            self._made["assembly"] = Assembly(self.space)
+        return self._made["assembly"]
 
-    @cached_property
+    @property
     def _discrete(self) -> _Discrete:
-        return _Discrete.of(self)
+        if "discrete" not in self._made:
+            self._made["discrete"] = _Discrete.of(self)
+        return self._made["discrete"]
 
     def _solve_assembled(self) -> FloatArray:
         assembly, discrete = self.assembly, self._discrete
@@ -198,13 +201,12 @@ class Poisson:
                 data, cells.points, name, shapes=shapes, same_space=lambda f: assembly.own_values(cells, f)
             )
 
-        k = at_cells(self.coefficient, "coefficient", ((), (d, d)))
-        check_coefficient(k, cells.points)
+        on_grid = isinstance(self.space.domain, Grid)
+        # On a grid the rule's points have equal weights in a cell: their mean is the cell's mean.
         c = at_cells(self.reaction, "reaction")
-        if isinstance(self.space.domain, Grid):
-            # The rule's points have equal weights in a cell: their mean is the cell's mean.
-            k, c = (cells.averaged(values) if values.ndim == 2 else values for values in (k, c))
-        own = assembly.own_loads(self.source)
+        c = cells.averaged(c) if on_grid else c
+        scalar = isinstance(self.source, Function) and not self.source.space.value_shape
+        own = assembly.own_loads(self.source) if scalar else None
         alphas, loads = [], [cells.load(at_cells(self.source, "source"), assembly.size) if own is None else own]
         for part, facets in discrete.robin.items():
             alpha, g = self.robin[part]
@@ -224,7 +226,24 @@ class Poisson:
         load = sum(loads[1:], loads[0])
         if singular:
             load = balanced(load, discrete.ones_mass, sum((np.abs(part).sum(axis=1) for part in loads), np.zeros(1)))
+        in_lanes = not singular and self._in_lanes()
+        nodal = discrete.lanes.nodal(self.coefficient) if in_lanes else None
+        if nodal is None:
+            k = at_cells(self.coefficient, "coefficient", ((), (d, d)))
+            check_coefficient(k, cells.points)
+            k = cells.averaged(k) if on_grid and k.ndim == 2 else k
+        else:
+            k = nodal
+        if in_lanes and k.ndim == 2:
+            return discrete.lanes.solve(k, c, alphas, load, given=given, nodal=nodal is not None, workers=self.workers)
         return self._solve_systems(k, c, alphas, load, given, singular)
+
+    def _in_lanes(self) -> bool:
+        """Whether the samples of a batch have matrices of their own that are solved directly."""
+        free = len(self._discrete.pattern.free)
+        return (
+            choose_method(self.method, free, self.space.domain.dim) == "direct" and self._matrices_vary() and free > 0
+        )
 
     def _solve_systems(
         self,
@@ -242,8 +261,6 @@ class Poisson:
         # One unknown of a pure Neumann problem is pinned; the mean is set afterwards.
         keep = slice(1, None) if singular else slice(None)
         method = choose_method(self.method, len(pattern.free), self.space.domain.dim)
-        if method == "direct" and not singular and k.ndim == 2 and self._matrices_vary() and len(pattern.free):
-            return discrete.lanes.solve(k, c, alphas, load, given=given, workers=self.workers)
         out = np.empty((samples, self.assembly.size))
         by_fronts = method == "direct" and not singular and len(pattern.free) > 0
         # A batch that shares a matrix: each sample then has the same bits whatever stands beside it.

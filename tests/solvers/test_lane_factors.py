@@ -134,7 +134,10 @@ def test_entries_are_those_of_local_matrices(element: str) -> None:
     pattern = SparsePattern([cells.dofs], assembly.size, np.arange(assembly.size))
     values = np.random.default_rng(4).uniform(0.5, 2.0, (3, len(cells.points)))
     for kind, local in (("grad", cells.stiffness), ("value", cells.mass)):
-        found = CoefficientMatrix(cells, kind, pattern).entries(values)
+        found = np.zeros((pattern.nonzeros, 8))
+        lanes = np.array([0, 1, 2, 0, 1, 2, 0, 1])
+        CoefficientMatrix.scalar(cells, kind, pattern).add_entries(values, lanes, found)
+        np.testing.assert_array_equal(found[:, 3:6], found[:, :3])
         for j in range(3):
             expected = pattern.values([local(cells.shaped(values[j]))])
             np.testing.assert_allclose(found[:, j], expected, atol=1e-13 * np.abs(expected).max())
@@ -186,3 +189,35 @@ def test_loads_of_own_functions(element: str) -> None:
     broken = fs.Function(space, torch.where(values > 0.99, torch.nan, values))
     with pytest.raises(fs.InputError, match="source must be finite"):
         fs.solvers.Poisson(space.domain, element, source=broken).solve()
+
+
+def test_loads_of_linear_functions() -> None:
+    """P1 vectors tested against P2: exact, as the rule is; and P1 sources of a batch as one at a time."""
+    mesh = fs.Mesh.disc(0.4)
+    space, linear = fs.FunctionSpace(mesh, "P2"), fs.FunctionSpace(mesh, "P1", components=("x", "y"))
+    values = torch.rand(3, linear.n_dofs, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    assembly = Assembly(space)
+    found = assembly.own_loads(fs.Function(linear, values))
+    assert found is not None
+    nodes = assembly.linear_evaluation
+    for i in range(2):
+        expected = assembly.cells.load(np.stack([nodes @ sample for sample in values[..., i].numpy()]), assembly.size)
+        np.testing.assert_allclose(found[..., i], expected, atol=1e-15)
+    f = fs.Function(fs.FunctionSpace(mesh, "P1"), values[..., 0])
+    batch = fs.solvers.Poisson(mesh, "P2", source=f).solve()
+    single = fs.solvers.Poisson(mesh, "P2", source=f[1]).solve()
+    assert float((batch[1] - single).norm() / single.norm()) < 1e-12
+
+
+def test_coefficients_from_nodal_values() -> None:
+    """P1 coefficients on the mesh go by their nodal values, others by values at points: the same problem."""
+    mesh = fs.Mesh.disc(0.3)
+    space = fs.FunctionSpace(mesh, "P1")
+    values = torch.rand(3, space.n_dofs, generator=torch.Generator().manual_seed(3), dtype=torch.float64) + 0.5
+    k = fs.Function(space, values)
+    batch = fs.solvers.Poisson(mesh, "P2", coefficient=k, source=1.0).solve()
+    by_points = fs.solvers.Poisson(mesh, "P2", coefficient=k.to(fs.FunctionSpace(mesh, "P2")), source=1.0).solve()
+    assert float(((batch - by_points).norm() / batch.norm()).max()) < 1e-12
+    values[2, 7] = -50.0
+    with pytest.raises(fs.InputError, match="coefficient must be positive; sample 2"):
+        fs.solvers.Poisson(mesh, "P2", coefficient=fs.Function(space, values), source=1.0).solve()

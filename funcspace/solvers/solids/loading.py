@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from funcspace.errors import InputError, SolverError
+from funcspace.functions import Function
 from funcspace.solvers.problem_data import Data, values_at
 from funcspace.solvers.solids.rigid_modes import free_motions
 from funcspace.solvers.solids.vector_elements import VectorElements
@@ -136,8 +137,11 @@ class Loading:
             return values_at(datum, where.points, name, shapes=(shape,), same_space=own)
 
         if self.body_force is not None:
-            values = at(assembly.cells, self.body_force, "body_force", (d,))
-            loads.append(elements.load(assembly.cells, values))
+            shape = self.body_force.space.value_shape if isinstance(self.body_force, Function) else ()
+            own = assembly.own_loads(self.body_force) if shape == (d,) else None
+            if own is None:
+                own = elements.load(assembly.cells, at(assembly.cells, self.body_force, "body_force", (d,)))
+            loads.append(own)
         for part in (*self.traction, *self.pressure):
             if len(assembly.parts[part]) == 0:
                 raise InputError(f"the part {part!r} that a load names has no facets")
