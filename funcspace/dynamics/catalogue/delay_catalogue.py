@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from funcspace.dynamics.annotations.annotations import Annotations
 from funcspace.dynamics.catalogue import dysts_equations as dysts
 from funcspace.dynamics.catalogue.delay_equations import CompiledDelayFunction, DelayFormula
 from funcspace.dynamics.catalogue.delay_system import DelaySystem
@@ -16,6 +17,8 @@ from funcspace.dynamics.compiled.expression import TracingError
 from funcspace.errors import InputError
 
 __all__ = ["named_delay_system", "own_delay_system"]
+
+STATES_TRIED = 3
 
 
 def named_delay_system(name: str) -> DelaySystem:
@@ -31,7 +34,7 @@ def named_delay_system(name: str) -> DelaySystem:
         scale=np.array(record["std"][:1]),
         description=record["description"] or "",
         citation=record["citation"] or "",
-        annotations=dysts.published(record),
+        annotations=Annotations(dysts=dysts.published(record)),
     )
 
 
@@ -64,17 +67,32 @@ def own_delay_system(
             f"before its parameters; it is {getattr(function, '__name__', 'the function')}{inspect.signature(function)}"
         )
     parameters = parameter_arguments(function, 2 + len(delays))
-    shapes = {key: np.shape(value) for key, value in parameters.items()}
-    try:
-        equations: Any = DelayFormula.traced(function, size, len(delays), shapes)
-    except TracingError:
-        equations = CompiledDelayFunction(function, size, len(delays), shapes)
     return DelaySystem(
         name=name or getattr(function, "__name__", "system"),
-        equations=equations,
+        equations=_equations(function, start, len(delays), parameters),
         delays=delays,
         parameters=parameters,
         initial=initial,
         period=period,
         scale=1.0 if scale is None else np.asarray(scale, dtype=np.float64),
     )
+
+
+def _equations(
+    function: Callable[..., Any], start: np.ndarray, delays: int, parameters: Mapping[str, Any]
+) -> DelayFormula | CompiledDelayFunction:
+    """The traced formula, where it gives what the function gives at a few states; else the function compiled."""
+    shapes = {key: np.shape(value) for key, value in parameters.items()}
+    try:
+        formula = DelayFormula.traced(function, len(start), delays, shapes)
+    except TracingError:
+        return CompiledDelayFunction(function, len(start), delays, shapes)
+    for k in range(STATES_TRIED):
+        states = np.stack([start * (1.0 + 0.1 * (k + j)) + 0.01 * k for j in range(1 + delays)])
+        t = 0.7 * k
+        with np.errstate(all="ignore"):
+            plain = np.asarray(function(t, *states, **parameters), dtype=np.float64).ravel()
+            traced = formula.evaluate(states[0], states[1:], t, formula.pack(parameters))
+        if not np.allclose(plain, traced, rtol=1e-9, equal_nan=True):
+            return CompiledDelayFunction(function, len(start), delays, shapes)
+    return formula

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from funcspace.dynamics.annotations.annotations import Annotations
 from funcspace.dynamics.catalogue.delay_equations import CompiledDelayFunction, DelayFormula
 from funcspace.dynamics.catalogue.system import checked_parameters, short, unknown
 from funcspace.errors import InputError
@@ -40,7 +41,8 @@ class DelaySystem:
     initial : the history to start from: a state (dimension,), constant up to time 0, or a function of time t <= 0.
     period : dominant period, the unit of `points_per_period`; None where it is not known.
     scale : typical size of each component, for tolerances, (dimension,).
-    description, citation, annotations : of the database, as published there; not all numbers are right.
+    description, citation : texts of the database.
+    annotations : as `annotations.dysts`, numbers of the database; not all of them are right.
 
     Examples
     --------
@@ -61,7 +63,7 @@ class DelaySystem:
     scale: np.ndarray | float = 1.0
     description: str = ""
     citation: str = ""
-    annotations: Mapping[str, Any] = field(default_factory=dict)
+    annotations: Annotations = field(default_factory=Annotations)
     kind = "delay"
 
     def __post_init__(self) -> None:
@@ -69,7 +71,6 @@ class DelaySystem:
             raise InputError(f"the period of {self.name} must be positive; got {self.period}")
         object.__setattr__(self, "delays", tuple(self.delays))
         object.__setattr__(self, "parameters", MappingProxyType(checked_parameters(self, self.parameters)))
-        object.__setattr__(self, "annotations", MappingProxyType(dict(self.annotations)))
         if not callable(self.initial):
             start = np.atleast_1d(np.array(self.initial, dtype=np.float64))
             if start.shape != (self.dimension,):

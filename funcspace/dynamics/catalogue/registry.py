@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -13,28 +13,82 @@ from funcspace.dynamics.annotations.subsets import Subset, in_subset, of_kind
 from funcspace.dynamics.catalogue import dysts_equations as dysts
 from funcspace.dynamics.catalogue.delay_catalogue import named_delay_system, own_delay_system
 from funcspace.dynamics.catalogue.delay_system import DelaySystem
-from funcspace.dynamics.catalogue.field_system import FIELDS, field_system
-from funcspace.dynamics.catalogue.formula import Formula, parameter_arguments
+from funcspace.dynamics.catalogue.field_system import FIELDS, FieldSystem, field_system
+from funcspace.dynamics.catalogue.formula import Formula
 from funcspace.dynamics.catalogue.own_equations import (
     CORRECTED,
     CORRECTED_MAPS,
     lorenz96,
     two_scale_lorenz96,
 )
+from funcspace.dynamics.catalogue.own_system import own_system
 from funcspace.dynamics.catalogue.system import System, unknown
-from funcspace.dynamics.compiled.expression import TracingError
 from funcspace.errors import InputError
 
 __all__ = ["system", "systems"]
 
 Kind = Literal["flow", "map", "delay"]
+FieldName = Literal["KolmogorovFlow", "KuramotoSivashinsky"]
+DelayName = Literal["IkedaDelay", "MackeyGlass", "PiecewiseCircuit", "ScrollDelay", "SprottDelay", "VossDelay"]
 KINDS = ("flow", "map", "delay")
 # Conservative, though the database does not say so.
 HAMILTONIAN = ("HenonHeiles",)
 OTHERS = ("TwoScaleLorenz96", *FIELDS)
-STATES_TRIED = 3
 
 
+@overload
+def system(equations: FieldName) -> FieldSystem: ...  # pyright: ignore[reportOverlappingOverload]
+@overload
+def system(
+    equations: DelayName,
+    *,
+    initial: Any = None,
+    kind: Literal["delay"] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> DelaySystem: ...
+@overload
+def system(
+    equations: str,
+    *,
+    dimension: int | None = None,
+    initial: Any = None,
+    kind: Kind | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    corrected: bool = True,
+) -> System: ...
+@overload
+def system(
+    equations: Callable[..., Any],
+    *,
+    delays: Sequence[float | str],
+    dimension: int | None = None,
+    initial: Any,
+    name: str | None = None,
+    period: float | None = None,
+    scale: Any = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> DelaySystem: ...
+@overload
+def system(
+    equations: Callable[..., Any],
+    *,
+    dimension: int | None = None,
+    initial: Any,
+    name: str | None = None,
+    kind: Literal["flow", "map"] | None = None,
+    period: float | None = None,
+    scale: Any = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> System: ...
+@overload
+def system(
+    equations: Any,
+    *,
+    initial: Any = None,
+    kind: Kind | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    corrected: bool = True,
+) -> Any: ...
 def system(
     equations: Any,
     *,
@@ -109,7 +163,7 @@ def system(
         if delays is not None:
             found = own_delay_system(equations, tuple(delays), dimension, initial, name, period, scale)
         else:
-            found = _own(equations, dimension, initial, name, kind or "flow", period, scale)
+            found = own_system(equations, dimension, initial, name, kind or "flow", period, scale)
     else:
         raise InputError(f"a system is given by its name or a function, not by {type(equations).__name__}")
     return found.with_parameters(**parameters) if parameters else found
@@ -299,61 +353,3 @@ def _two_scale_lorenz96(dimension: int, per_site: int = 10) -> System:
         description="Slow waves on a ring, each coupled to fast ones.",
         citation="Lorenz, E. N. (1996). Predictability: a problem partly solved. ECMWF Seminar on Predictability.",
     )
-
-
-def _own(
-    function: Callable[..., Any],
-    dimension: int | None,
-    initial: Any,
-    name: str | None,
-    kind: Kind,
-    period: float | None,
-    scale: Any,
-) -> System:
-    if kind not in ("flow", "map"):
-        raise InputError(unknown("kind", kind, ("flow", "map")))
-    if initial is None:
-        raise InputError("a system of one's own needs initial=..., a state to start from")
-    start = np.atleast_1d(np.asarray(initial, dtype=np.float64))
-    size = len(start) if dimension is None else dimension
-    if start.shape != (size,):
-        raise InputError(f"initial must have as many components as the system, {size}; got shape {start.shape}")
-    parameters = parameter_arguments(function, 1 if kind == "map" else 2)
-    shapes = {key: np.shape(value) for key, value in parameters.items()}
-    return System(
-        name=name or getattr(function, "__name__", "system"),
-        equations=_equations(function, start, parameters, shapes, kind == "map"),
-        kind=kind,
-        parameters=parameters,
-        initial=start,
-        period=1.0 if kind == "map" and period is None else period,
-        scale=1.0 if scale is None else np.asarray(scale, dtype=np.float64),
-    )
-
-
-def _equations(
-    function: Callable[..., Any],
-    start: np.ndarray,
-    parameters: Mapping[str, Any],
-    shapes: Mapping[str, tuple[int, ...]],
-    discrete: bool,
-) -> Any:
-    from funcspace.dynamics.catalogue.compiled_function import CompiledFunction
-    from funcspace.dynamics.catalogue.torch_field import TorchField, in_torch
-
-    if in_torch(function):
-        return TorchField(function, len(start), shapes, discrete=discrete)
-    try:
-        formula = Formula.traced(function, len(start), shapes, discrete=discrete)
-    except TracingError:
-        return CompiledFunction(function, len(start), shapes, discrete=discrete)
-    packed = formula.pack(parameters)
-    for k in range(STATES_TRIED):
-        state, t = start * (1.0 + 0.1 * k) + 0.01 * k, 0.7 * k
-        with np.errstate(all="ignore"):
-            plain = function(*(() if discrete else (t,)), state, **parameters)
-        if not np.allclose(
-            np.asarray(plain, dtype=np.float64).ravel(), formula.evaluate(state, t, packed), rtol=1e-9, equal_nan=True
-        ):
-            return CompiledFunction(function, len(start), shapes, discrete=discrete)
-    return formula

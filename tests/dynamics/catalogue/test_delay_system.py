@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 
 import numpy as np
@@ -159,6 +158,14 @@ def test_functions_that_branch_are_compiled():
         s.lyapunov_spectrum()
 
 
+def test_a_function_that_asks_for_types_is_not_mistaken():
+    def rhs(t, x, earlier):
+        return -earlier if isinstance(x[0], float) else earlier
+
+    s = system(rhs, initial=[1.0], delays=(1.0,))
+    assert isinstance(s.equations, CompiledDelayFunction)
+
+
 def test_exponents_of_a_linear_equation_are_its_characteristic_roots():
     a, b, tau = -0.3, -1.2, 1.5
     linear = system(lambda t, x, earlier: a * x + b * earlier, initial=[1.0], delays=(tau,))
@@ -227,6 +234,8 @@ def test_bad_use():
         delayed.trajectory(3, seed=0, parameters={"tau": 1e6})
     with pytest.raises(InputError, match="numpy, not with torch"):
         system(lambda t, x, earlier: torch.sin(earlier), initial=[1.0], delays=(1.0,))
+    with pytest.raises(InputError, match="needs delays="):
+        system(lambda t, x, earlier=0.0: -x, initial=[1.0], kind="delay")
     with pytest.raises(InputError, match="for functions only"):
         system("MackeyGlass", delays=(3.0,))
     with pytest.raises(TypeError, match="no sequence"):
@@ -238,4 +247,4 @@ def test_shown():
     s = system(lambda t, x, e: -e, initial=[1.0], delays=(1.5,), name="mine")
     assert repr(s) == "DelaySystem 'mine': delay equation of dimension 1, delays 1.5"
     assert "<td>tau</td><td>13.28</td>" in system("VossDelay")._repr_html_()
-    json.dumps(dict(system("VossDelay").annotations))
+    assert system("VossDelay").annotations.dysts["maximum_lyapunov_estimated"] > 0

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
-from funcspace.dynamics.catalogue import system
+from funcspace.dynamics.catalogue import DelaySystem, FieldSystem, system, systems
 from funcspace.dynamics.catalogue.compiled_function import CompiledFunction
+from funcspace.dynamics.catalogue.field_system import FIELDS
 from funcspace.dynamics.catalogue.formula import Formula
+from funcspace.dynamics.catalogue.registry import DelayName, FieldName
 from funcspace.dynamics.catalogue.torch_field import TorchField
 from funcspace.errors import InputError
 
@@ -163,3 +166,9 @@ def test_a_torch_function_takes_a_parameter_for_each_trajectory():
     runs = runs_of.trajectory(5, dt=0.5, parameters={"rate": rates}, initial=np.ones((2, 1)), tolerance=1e-10)
     exact = np.exp(-rates[:, None] * 0.5 * np.arange(5))
     np.testing.assert_allclose(runs.coefficients[..., 0].numpy(), exact, rtol=1e-8)
+
+
+def test_overloads_name_the_systems_they_speak_of():
+    for names, known, kind in ((FieldName, FIELDS, FieldSystem), (DelayName, systems("delay"), DelaySystem)):
+        assert get_args(names) == known
+        assert all(isinstance(system(name), kind) for name in known)
