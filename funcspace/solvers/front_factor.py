@@ -43,14 +43,11 @@ class FrontFactor:
     """
 
     def __init__(self, pattern: FrontPattern, entries: FloatArray) -> None:
-        from funcspace.solvers import _front_kernels
-
-        self._kernels: Any = _front_kernels
         self._pattern = pattern
         self._lower, stacks = pattern.storage(1)
         chosen = np.ascontiguousarray(entries, dtype=np.float64)
         fronts, places = pattern.padded_fronts, pattern.column_places
-        if not self._kernels.factor(fronts, pattern.sources, places, chosen, self._lower, stacks):
+        if not _kernels().factor(fronts, pattern.sources, places, chosen, self._lower, stacks):
             raise NotPositiveError
 
     def __call__(self, load: FloatArray) -> FloatArray:
@@ -66,7 +63,7 @@ class FrontFactor:
         found = np.empty(load.shape)
         if load.ndim == 1 or load.shape[1] == 1:
             x = load.reshape(-1)[pattern.order]
-            self._kernels.solve_one(*factor, x)
+            _kernels().solve_one(*factor, x)
             found.reshape(-1)[pattern.order] = x
         else:
             for start in range(0, load.shape[1], COLUMNS):
@@ -74,9 +71,15 @@ class FrontFactor:
                 count = part.shape[1]
                 x = np.zeros((pattern.size, COLUMNS))
                 x[:, :count] = part
-                self._kernels.solve_columns(*factor, x.reshape(-1))
+                _kernels().solve_columns(*factor, x.reshape(-1))
                 found[pattern.order, start : start + count] = x[:, :count]
         return finite(found)
+
+
+def _kernels() -> Any:
+    from funcspace.solvers import _front_kernels
+
+    return _front_kernels
 
 
 def finite(found: FloatArray) -> FloatArray:

@@ -85,3 +85,6 @@ class LaneFactors:
         found = np.empty((self.size, count))
         found[pattern.order] = x[:, :count]
         return finite(found)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_free": [], "_kept": None}

@@ -16,7 +16,7 @@ from funcspace.solvers.lane_factors import LANES, LaneFactors
 from funcspace.solvers.nodal_coefficients import nodal_values
 from funcspace.solvers.threads import over_threads
 
-__all__ = ["LaneSystems"]
+__all__ = ["LaneSystems", "solve_in_lanes"]
 
 FloatArray = NDArray[np.float64]
 
@@ -89,31 +89,53 @@ class LaneSystems:
         workers : number of threads; all cores when None.
         """
         samples = max(len(k), len(c), *(len(a) for a in alphas), len(load), len(given), 1)
-        pattern, coupled = self.pattern, bool(given.any())
+        pattern = self.pattern
         k, c, *alphas = (np.ascontiguousarray(values) for values in (k, c, *alphas))
         maps = [(self._nodal_stiffness if nodal else self._stiffness, k)] + ([(self._mass, c)] if c.any() else [])
         maps += [(m, a) for m, a in zip(self._facets, alphas, strict=True) if a.any()]
-        factors = self.factors
-        out = np.empty((samples, self.assembly.size))
+        return solve_in_lanes(self.factors, pattern, maps, load, given=given, samples=samples, workers=workers)
 
-        def work(start: int, stop: int) -> None:
-            for first in range(start, stop, LANES):
-                rows = np.arange(first, min(first + LANES, stop))
-                # empty lanes repeat the last sample
-                lanes = np.minimum(first + np.arange(LANES), stop - 1)
-                entries = np.zeros((pattern.nonzeros, LANES))
-                for matrix, values in maps:
-                    matrix.add_entries(values, lanes if len(values) > 1 else 0 * lanes, entries)
-                right = _rows(load, lanes)[:, pattern.free].T
-                if coupled:
-                    parts = [pattern.coupling(e) @ g for e, g in zip(entries.T, _rows(given, lanes), strict=True)]
-                    right = right - np.stack(parts, axis=1)
-                found = factors.solve(pattern.inner_entries(entries), right)
-                out[np.ix_(rows, pattern.free)] = found.T[: len(rows)]
-                out[np.ix_(rows, pattern.fixed)] = _rows(given, rows)
 
-        over_threads(work, samples, workers)
-        return out
+def solve_in_lanes(
+    factors: LaneFactors,
+    pattern: Any,
+    maps: list[tuple[CoefficientMatrix, FloatArray]],
+    load: FloatArray,
+    *,
+    given: FloatArray,
+    samples: int,
+    workers: int | None,
+) -> FloatArray:
+    """Solutions (samples, unknowns) of systems whose matrices are sums of maps of coefficients.
+
+    Parameters
+    ----------
+    factors : of the matrix among the free unknowns.
+    pattern : the free and fixed unknowns, and the entries among and between them (`SparsePattern`, `BlockPattern`).
+    maps : with the coefficients, in C order, of all samples or one for all.
+    load, given : of all samples or one for all.
+    """
+    coupled = bool(given.any())
+    out = np.empty((samples, pattern.size))
+
+    def work(start: int, stop: int) -> None:
+        for first in range(start, stop, LANES):
+            rows = np.arange(first, min(first + LANES, stop))
+            # empty lanes repeat the last sample
+            lanes = np.minimum(first + np.arange(LANES), stop - 1)
+            entries = np.zeros((pattern.nonzeros, LANES))
+            for matrix, values in maps:
+                matrix.add_entries(values, lanes if len(values) > 1 else 0 * lanes, entries)
+            right = _rows(load, lanes)[:, pattern.free].T
+            if coupled:
+                parts = [pattern.coupling(e) @ g for e, g in zip(entries.T, _rows(given, lanes), strict=True)]
+                right = right - np.stack(parts, axis=1)
+            found = factors.solve(pattern.inner_entries(entries), right)
+            out[np.ix_(rows, pattern.free)] = found.T[: len(rows)]
+            out[np.ix_(rows, pattern.fixed)] = _rows(given, rows)
+
+    over_threads(work, samples, workers)
+    return out
 
 
 def _rows(values: FloatArray, rows: NDArray[np.int64]) -> FloatArray:

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from funcspace.solvers.front_factor import NotPositiveError
 from funcspace.solvers.solids.block_pattern import BlockPattern
 from funcspace.solvers.solids.rigid_modes import rigid_modes
 from funcspace.solvers.sparse_systems import factorise
@@ -20,7 +21,6 @@ FloatArray = NDArray[np.float64]
 def block_solver(
     pattern: BlockPattern,
     blocks: FloatArray,
-    points: FloatArray,
     *,
     method: Literal["direct", "multigrid"],
     tolerance: float,
@@ -32,7 +32,6 @@ def block_solver(
     Parameters
     ----------
     blocks : of the whole matrix.
-    points : of the nodes; they make the rigid motions, the near null space of smoothed aggregation.
     many : lay the factors out for many right-hand sides.
 
     Raises
@@ -41,8 +40,12 @@ def block_solver(
         A singular matrix, or no convergence.
     """
     if method == "direct":
-        return factorise(pattern.inner(blocks), "direct", tolerance, max_iterations, many=many)
-    modes = rigid_modes(points)
+        try:
+            return pattern.factors.one(pattern.inner(blocks).data)
+        except NotPositiveError:
+            # the tangent of an unstable state, which Newton's method passes on its way
+            return factorise(pattern.inner(blocks), "direct", tolerance, max_iterations, many=many)
+    modes = rigid_modes(pattern.points)
     modes[pattern.fixed] = 0.0
     solve = factorise(pattern.decoupled(blocks), "multigrid", tolerance, max_iterations, near_nullspace=modes)
 

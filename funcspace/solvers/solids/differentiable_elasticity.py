@@ -57,7 +57,7 @@ def solve_tracked(problem: LinearElasticity) -> Float[Tensor, "samples unknowns"
             mine = (v[i if len(v) > 1 else 0].reshape(elements.weights.shape) for v in (lame_lambda, lame_mu))
             blocks = pattern.blocks(elements.isotropic_stiffness(*mine))
             solves[i] = block_solver(
-                pattern, blocks, elements.dof_points, method=method, tolerance=problem.tolerance,
+                pattern, blocks, method=method, tolerance=problem.tolerance,
                 max_iterations=problem.max_iterations,
             )  # fmt: skip
 

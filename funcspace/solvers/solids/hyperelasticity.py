@@ -143,7 +143,7 @@ class Hyperelasticity:
     @cached_property
     def _pattern(self) -> BlockPattern:
         self.loading.check_supported()
-        return BlockPattern(self.elements.dofs, self.elements.nodes, self.elements.dim, self.loading.fixed)
+        return BlockPattern(self.elements.dofs, self.elements.dof_points, self.loading.fixed)
 
     @cached_property
     def _values(self) -> dict[str, FloatArray]:
@@ -164,7 +164,7 @@ class Hyperelasticity:
 
         def solver(blocks: FloatArray) -> Any:
             return block_solver(
-                pattern, blocks, elements.dof_points, method=method, tolerance=1e-10, max_iterations=500
+                pattern, blocks, method=method, tolerance=1e-10, max_iterations=500
             )  # fmt: skip
 
         values = [_pick(column, sample) for column in self._values.values()]
@@ -243,7 +243,7 @@ class Hyperelasticity:
         ((h, values),) = self._gradients(u)
         *_, moduli = self.law.tangents(h, values)
         shaped = moduli.reshape(*elements.weights.shape, *(elements.dim,) * 4)
-        pattern = BlockPattern(elements.dofs, elements.nodes, elements.dim, np.empty(0, dtype=np.int64))
+        pattern = BlockPattern(elements.dofs, elements.dof_points, np.empty(0, dtype=np.int64))
         return pattern.whole(pattern.blocks(elements.tangent(shaped, every, elements.all_gradients))).tocsr()
 
     def reaction(self, u: Function, part: str) -> Float[Tensor, "*batch d"]:

@@ -15,15 +15,17 @@ from torch import Tensor
 from funcspace.errors import InputError
 from funcspace.functions import Function
 from funcspace.geometry.domain import Domain
+from funcspace.solvers.nodal_coefficients import nodal_values
 from funcspace.solvers.problem_data import Data, batch_shape, values_at
 from funcspace.solvers.solids.block_pattern import BlockPattern
 from funcspace.solvers.solids.block_solve import block_solver
+from funcspace.solvers.solids.elastic_lanes import ElasticLanes
 from funcspace.solvers.solids.isotropic import IsotropicModuli, Plane
 from funcspace.solvers.solids.loading import Displacement, Loading, VectorData
 from funcspace.solvers.solids.recovery import tensor_function, von_mises_function
 from funcspace.solvers.solids.vector_elements import VectorElements
 from funcspace.solvers.sparse_systems import Method, choose_method
-from funcspace.solvers.threads import over_threads
+from funcspace.solvers.threads import over_columns, over_threads
 
 __all__ = ["LinearElasticity"]
 
@@ -127,6 +129,7 @@ class LinearElasticity:
             {} if pressure is None else pressure,
             body_force,
         )
+        self._made: dict[str, Any] = {}
         self.plane: Plane = plane
         self.method: Method = method
         self.tolerance, self.max_iterations, self.workers = tolerance, max_iterations, workers
@@ -147,7 +150,7 @@ class LinearElasticity:
         if unknown:
             raise InputError(f"with_data takes {', '.join((*moduli, *loads))}; got {unknown[0]!r}")
         other = object.__new__(LinearElasticity)
-        other.__dict__.update({k: v for k, v in self.__dict__.items() if k not in ("_lame", "_pattern")})
+        other.__dict__.update({k: v for k, v in self.__dict__.items() if k != "_lame"})
         given = {name: value for name, value in data.items() if name in moduli}
         if given:
             pair = set(given) <= set(self.moduli.data())
@@ -155,8 +158,8 @@ class LinearElasticity:
         current = {name: getattr(self.loading, name) for name in loads}
         changed = {name: value for name, value in data.items() if name in loads}
         other.loading = Loading(self.elements, **(current | changed))
-        if "_pattern" in self.__dict__ and other.loading.layout() == self.loading.layout():
-            other.__dict__["_pattern"] = self._pattern
+        # What either of them makes first serves both.
+        other._made = self._made if other.loading.layout() == self.loading.layout() else {}
         return other
 
     @cached_property
@@ -169,10 +172,18 @@ class LinearElasticity:
 
         return self.moduli.lame(at, cells.points, self.plane if elements.dim == 2 else "strain")
 
-    @cached_property
+    @property
     def _pattern(self) -> BlockPattern:
-        self.loading.check_supported()
-        return BlockPattern(self.elements.dofs, self.elements.nodes, self.elements.dim, self.loading.fixed)
+        if "pattern" not in self._made:
+            self.loading.check_supported()
+            self._made["pattern"] = BlockPattern(self.elements.dofs, self.elements.dof_points, self.loading.fixed)
+        return self._made["pattern"]
+
+    @property
+    def _lanes(self) -> ElasticLanes:
+        if "lanes" not in self._made:
+            self._made["lanes"] = ElasticLanes(self.elements, self._pattern)
+        return self._made["lanes"]
 
     def solve(self) -> Function:
         """The displacement, with the batch shape of the data: coefficients (*batch, dofs, d).
@@ -185,10 +196,18 @@ class LinearElasticity:
         if has_tracked_data(self):
             found = solve_tracked(self).reshape(*batch, *self.space.coefficient_shape)
             return Function(self.space, found, name="u")
-        lame_lambda, lame_mu, _ = self._lame
         pattern, elements = self._pattern, self.elements
         load, given = self.loading.forces(), self.loading.given()
         load = load.reshape(len(load), -1)
+        direct = len(pattern.free) > 0 and choose_method(self.method, len(pattern.free), elements.dim) == "direct"
+        in_lanes = direct and self._lanes.fits
+        proportional = self._proportional() if in_lanes else None
+        if proportional is not None:
+            found = self._lanes.solve_proportional(*proportional, load, given, self.workers)
+            return elements.function(found, batch)
+        lame_lambda, lame_mu, _ = self._lame
+        if in_lanes and max(len(lame_lambda), len(lame_mu)) > 1:
+            return elements.function(self._lanes.solve(lame_lambda, lame_mu, load, given, self.workers), batch)
         matrices = max(len(lame_lambda), len(lame_mu))
         samples = max(matrices, len(load), len(given))
         method = choose_method(self.method, len(pattern.free), elements.dim)
@@ -198,7 +217,7 @@ class LinearElasticity:
             first, second = (_pick(v, sample).reshape(elements.weights.shape) for v in (lame_lambda, lame_mu))
             blocks = pattern.blocks(elements.isotropic_stiffness(first, second))
             solve = block_solver(
-                pattern, blocks, elements.dof_points, method=method, tolerance=self.tolerance,
+                pattern, blocks, method=method, tolerance=self.tolerance,
                 max_iterations=self.max_iterations, many=matrices == 1 and samples >= MANY,
             )  # fmt: skip
             return solve, pattern.coupling(blocks)
@@ -212,7 +231,7 @@ class LinearElasticity:
 
         if matrices == 1:
             solve, coupling = system(0)
-            over_threads(lambda start, stop: finish(slice(start, stop), solve, coupling), samples, self.workers)
+            over_columns(lambda rows: finish(rows, solve, coupling), samples, self.workers)
         else:
 
             def work(start: int, stop: int) -> None:
@@ -221,6 +240,18 @@ class LinearElasticity:
 
             over_threads(work, samples, self.workers)
         return elements.function(out, batch)
+
+    def _proportional(self) -> tuple[FloatArray, tuple[float, float]] | None:
+        """Nodal values of a batch of moduli E that are P1 on the mesh, and lambda/E and mu/E, where nu is a number."""
+        ratio = self.moduli.poisson
+        young = nodal_values(self.elements.assembly, self.moduli.young)
+        if young is None or not isinstance(ratio, int | float) or not young.min(initial=np.inf) > 0.0:
+            return None
+        one = IsotropicModuli(young=1.0, poisson=ratio)
+        point = self.elements.points[:1]
+        plane: Plane = self.plane if self.elements.dim == 2 else "strain"
+        lame_lambda, lame_mu, _ = one.lame(lambda datum, _: np.full((1, 1), float(datum)), point, plane)
+        return young, (float(lame_lambda[0, 0]), float(lame_mu[0, 0]))
 
     def strain(self, u: Function, element: str | None = None) -> Function:
         """eps(u), values (d, d), as its L2 projection into `element` (that of u by default; "P0": means over cells)."""
