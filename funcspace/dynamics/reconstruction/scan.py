@@ -25,6 +25,8 @@ from funcspace.solvers.threads import available_cores
 __all__ = ["Family", "compiled_scan", "plain_scan"]
 
 Family = Literal["al_rnn", "shallow", "dendritic"]
+COLUMNS = 16  # that fill the registers of `sixteen_floats`
+MOST_UNITS = 8  # of which the registers hold the state, its cotangent and what goes between
 
 
 def plain_scan(
@@ -83,9 +85,20 @@ def compiled_scan(
     return _Scan.apply(family, options, steps, start, targets, gain, drive, *parameters)
 
 
+def _kernels(family: Family, start: Tensor) -> Any:
+    """The kernels of a family; those for columns in registers where the columns fill them."""
+    _, units, columns = start.shape
+    if start.dtype == torch.float32 and columns % COLUMNS == 0 and columns > 0:
+        if family == "shallow" and units <= MOST_UNITS:
+            return _module("shallow_few_units").kernels(units)
+        if family == "al_rnn":
+            return _module("al_rnn_sixteen")
+    return _module(f"{family}_kernels")
+
+
 @cache
-def _kernels(family: Family) -> Any:
-    return import_module(f"funcspace.dynamics.reconstruction.kernels.{family}_kernels")
+def _module(name: str) -> Any:
+    return import_module(f"funcspace.dynamics.reconstruction.kernels.{name}")
 
 
 @cache
@@ -122,7 +135,7 @@ class _Scan(torch.autograd.Function):
         drive: Tensor,
         *parameters: Tensor,
     ) -> Tensor:
-        forward = _kernels(family).forward_all
+        forward = _kernels(family, start).forward_all
         count, units, columns = start.shape
         states = start.new_empty(count, units, steps, columns)
         arrays = _arrays(start, targets, gain, drive, states)
@@ -136,8 +149,8 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        backward = _kernels(ctx.family).backward_all
         start, targets, gain, states, *parameters = ctx.saved_tensors
+        backward = _kernels(ctx.family, start).backward_all
         needed = ctx.needs_input_grad
         of_start = torch.empty_like(start, memory_format=torch.contiguous_format)
         of_targets = torch.zeros_like(targets) if needed[4] else targets.new_zeros(len(start), 0, 1, 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -46,6 +48,31 @@ def test_values_and_gradients_are_those_of_the_plain_loop(name, dtype, tolerance
         if a is not None:
             scale = float(b.nan_to_num().abs().max()) + 1e-30
             assert float((a - b).nan_to_num(nan=0.0).abs().max()) <= tolerance * scale
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_columns_that_fill_registers(name):
+    """Single precision in multiples of sixteen columns has kernels of its own."""
+    model = disturbed(name, torch.float32, replicas=2)
+    (start, targets, drive), gain = forced_case(model, columns=32)
+    weights, options = model.scan_weights()
+    forcing = {"targets": targets, "gain": gain, "drive": drive}
+    fast = compiled_scan(model.family, weights, options, start, 23, **forcing)
+    double = copy.deepcopy(model).double()
+    exact = plain_scan(
+        double.step, start.double(), 23, targets=targets.double(), gain=gain.double(), drive=drive.double()
+    )
+    torch.testing.assert_close(fast.double(), exact, rtol=2e-5, atol=2e-5)
+    cotangent = torch.sin(torch.arange(fast.numel(), dtype=torch.float32)).reshape(fast.shape)
+    got, wanted = (
+        torch.autograd.grad(
+            (y * cotangent).sum(), [start, targets, drive, *(p for p in of.parameters() if p.shape[-1:] != (3,))]
+        )
+        for y, of in ((fast, model), (exact, double))
+    )
+    for a, b in zip(got, wanted, strict=True):
+        scale = float(b.nan_to_num().abs().max())
+        assert float((a - b).nan_to_num(nan=0.0).abs().max()) <= 2e-5 * scale
 
 
 @pytest.mark.parametrize("columns", [1, 16, 200])

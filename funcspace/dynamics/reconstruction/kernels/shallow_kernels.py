@@ -55,65 +55,6 @@ def _activate(u, h2, clipped, psi):
                 psi[k, b] = max(u[k, b] + c, zero)
 
 
-@numba.njit(inline="always", **OPTIONS)
-def _add_three(x, W1, W2, h2, clipped, z):
-    """Add W1 psi to z for three units: all that a hidden unit does in one loop, nothing of it stored."""
-    columns = x.shape[1]
-    zero = x.dtype.type(0)
-    for k in range(h2.shape[0]):
-        w0, w1, w2, c = W2[k, 0], W2[k, 1], W2[k, 2], h2[k]
-        a0, a1, a2 = W1[0, k], W1[1, k], W1[2, k]
-        if clipped:
-            for b in range(columns):
-                u = w0 * x[0, b] + w1 * x[1, b] + w2 * x[2, b]
-                p = max(u + c, zero) - max(u, zero)
-                z[0, b] += a0 * p
-                z[1, b] += a1 * p
-                z[2, b] += a2 * p
-        else:
-            for b in range(columns):
-                p = max(w0 * x[0, b] + w1 * x[1, b] + w2 * x[2, b] + c, zero)
-                z[0, b] += a0 * p
-                z[1, b] += a1 * p
-                z[2, b] += a2 * p
-
-
-@numba.njit(inline="always", **OPTIONS)
-def _back_three(x, W1, W2, h2, clipped, delta, cotangent, of_W1, of_W2, of_h2):
-    """The adjoint of `_add_three`: adds to the cotangents of x and of the weights from delta, that of z."""
-    columns = x.shape[1]
-    zero = x.dtype.type(0)
-    one = x.dtype.type(1)
-    for k in range(h2.shape[0]):
-        w0, w1, w2, c = W2[k, 0], W2[k, 1], W2[k, 2], h2[k]
-        a0, a1, a2 = W1[0, k], W1[1, k], W1[2, k]
-        g0, g1, g2, s0, s1, s2, s = zero, zero, zero, zero, zero, zero, zero
-        for b in range(columns):
-            u = w0 * x[0, b] + w1 * x[1, b] + w2 * x[2, b]
-            above = one if u + c > 0 else zero
-            base = one if (clipped and u > 0) else zero
-            p = above * (u + c) - base * u
-            q = a0 * delta[0, b] + a1 * delta[1, b] + a2 * delta[2, b]
-            g0 += p * delta[0, b]
-            g1 += p * delta[1, b]
-            g2 += p * delta[2, b]
-            s += q * above
-            q *= above - base
-            s0 += q * x[0, b]
-            s1 += q * x[1, b]
-            s2 += q * x[2, b]
-            cotangent[0, b] += w0 * q
-            cotangent[1, b] += w1 * q
-            cotangent[2, b] += w2 * q
-        of_W1[0, k] += g0
-        of_W1[1, k] += g1
-        of_W1[2, k] += g2
-        of_W2[k, 0] += s0
-        of_W2[k, 1] += s1
-        of_W2[k, 2] += s2
-        of_h2[k] += s
-
-
 @numba.njit(**OPTIONS)
 def forward(A, W1, W2, h1, h2, clipped, start, targets, gain, drive, states):
     """States z_1 .. z_T from the start; targets, gain and drive as in `scan`."""
@@ -122,36 +63,26 @@ def forward(A, W1, W2, h1, h2, clipped, start, targets, gain, drive, states):
     x, z = start.copy(), np.empty_like(start)
     u, psi = np.empty((hidden, columns), x.dtype), np.empty((hidden, columns), x.dtype)
     for t in range(steps):
-        if units == 3:
-            for i in range(units):
-                a, c = A[i], h1[i]
+        _hidden(x, W2, u)
+        _activate(u, h2, clipped, psi)
+        for i in range(units):
+            a, c = A[i], h1[i]
+            for b in range(columns):
+                z[i, b] = a * x[i, b] + c
+            if drive.shape[0]:
                 for b in range(columns):
-                    z[i, b] = a * x[i, b] + c
-                if drive.shape[0]:
-                    for b in range(columns):
-                        z[i, b] += drive[i, t, b]
-            _add_three(x, W1, W2, h2, clipped, z)
-        else:
-            _hidden(x, W2, u)
-            _activate(u, h2, clipped, psi)
-            for i in range(units):
-                a, c = A[i], h1[i]
+                    z[i, b] += drive[i, t, b]
+            k = 0
+            while k + 4 <= hidden:
+                p, q, r, s = W1[i, k], W1[i, k + 1], W1[i, k + 2], W1[i, k + 3]
                 for b in range(columns):
-                    z[i, b] = a * x[i, b] + c
-                if drive.shape[0]:
-                    for b in range(columns):
-                        z[i, b] += drive[i, t, b]
-                k = 0
-                while k + 4 <= hidden:
-                    p, q, r, s = W1[i, k], W1[i, k + 1], W1[i, k + 2], W1[i, k + 3]
-                    for b in range(columns):
-                        z[i, b] += (p * psi[k, b] + q * psi[k + 1, b]) + (r * psi[k + 2, b] + s * psi[k + 3, b])
-                    k += 4
-                while k < hidden:
-                    p = W1[i, k]
-                    for b in range(columns):
-                        z[i, b] += p * psi[k, b]
-                    k += 1
+                    z[i, b] += (p * psi[k, b] + q * psi[k + 1, b]) + (r * psi[k + 2, b] + s * psi[k + 3, b])
+                k += 4
+            while k < hidden:
+                p = W1[i, k]
+                for b in range(columns):
+                    z[i, b] += p * psi[k, b]
+                k += 1
         keep_state(z, states, t, x)
         if gain[t] != 0:
             force(x, targets, t, gain[t])
@@ -183,16 +114,6 @@ def backward(
             unforce(cotangent, targets, t, gain[t], of_targets)
         add_cotangent(delta, of_states, cotangent, t, of_drive)
         state_before(x, start, states, targets, gain, t)
-        if units == 3:
-            for i in range(units):
-                a, g, r = A[i], of_h1[i], of_A[i]
-                for b in range(columns):
-                    g += delta[i, b]
-                    r += delta[i, b] * x[i, b]
-                    cotangent[i, b] = a * delta[i, b]
-                of_h1[i], of_A[i] = g, r
-            _back_three(x, W1, W2, h2, clipped, delta, cotangent, of_W1, of_W2, of_h2)
-            continue
         _hidden(x, W2, u)
         _activate(u, h2, clipped, psi)
         for k in range(hidden):
