@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from funcspace.dynamics.annotations import Annotations
 from funcspace.dynamics.catalogue.delay_system import DelaySystem
 from funcspace.dynamics.catalogue.field_system import FieldSystem
 from funcspace.dynamics.catalogue.registry import system, systems
@@ -19,55 +20,74 @@ from funcspace.dynamics.reconstruction.context_forecaster import ContextForecast
 from funcspace.dynamics.reconstruction.models.al_rnn import ALRNN
 from funcspace.dynamics.reconstruction.models.dendritic_plrnn import DendriticPLRNN
 from funcspace.dynamics.reconstruction.models.dynamix import DynaMix
+from funcspace.dynamics.reconstruction.models.gated_networks import GRU, LSTM
 from funcspace.dynamics.reconstruction.models.hierarchical_plrnn import HierarchicalPLRNN
+from funcspace.dynamics.reconstruction.models.neural_ode import NeuralODE
 from funcspace.dynamics.reconstruction.models.nvar import NVAR
 from funcspace.dynamics.reconstruction.models.plrnn import PLRNN
 from funcspace.dynamics.reconstruction.models.reservoir_computer import ReservoirComputer
 from funcspace.dynamics.reconstruction.models.shallow_plrnn import ClippedShallowPLRNN, ShallowPLRNN
+from funcspace.dynamics.reconstruction.models.sindy import SINDy
 from funcspace.dynamics.reconstruction.reconstruction import Reconstruction
 from funcspace.dynamics.reconstruction.ridge_regression import RidgeRegression
+from funcspace.dynamics.reconstruction.sequential_thresholding import SequentialThresholding
 from funcspace.dynamics.reconstruction.teacher_forcing import GeneralizedTeacherForcing, SparseTeacherForcing
 from funcspace.dynamics.reconstruction.windows import PerReplica
 
 if TYPE_CHECKING:
     from funcspace.dynamics import integrators, invariants, metrics
+    from funcspace.dynamics.discovery import Discovered, Mutation, Trial, discover, skew_product
 
 __all__ = [
     "ALRNN",
+    "GRU",
+    "LSTM",
     "NVAR",
     "PLRNN",
+    "Annotations",
     "ClippedShallowPLRNN",
     "ContextForcing",
     "ContextForecaster",
     "DelaySystem",
     "DendriticPLRNN",
+    "Discovered",
     "DynaMix",
     "Estimate",
     "FieldSystem",
     "GeneralizedTeacherForcing",
     "Guards",
     "HierarchicalPLRNN",
+    "Mutation",
+    "NeuralODE",
     "PerReplica",
     "Reconstruction",
     "ReservoirComputer",
     "RidgeRegression",
+    "SINDy",
+    "SequentialThresholding",
     "ShallowPLRNN",
     "SparseTeacherForcing",
     "System",
+    "Trial",
+    "discover",
     "integrators",
     "invariants",
     "metrics",
+    "skew_product",
     "system",
     "systems",
 ]
 
 ROOMS = ("integrators", "invariants", "metrics")
+DISCOVERY = ("Discovered", "Mutation", "Trial", "discover", "skew_product")
 
 
 def __getattr__(name: str) -> Any:
-    """Import a room when it is first used."""
+    """Import a room, or what is in one, when it is first used."""
     if name in ROOMS:
         return import_module(f"funcspace.dynamics.{name}")
+    if name in DISCOVERY:
+        return getattr(import_module("funcspace.dynamics.discovery"), name)
     raise AttributeError(f"module 'funcspace.dynamics' has no attribute {name!r}")
 
 
