@@ -23,8 +23,12 @@ class Task(Protocol):
         """Mean loss over the samples numbered `rows`; differentiable in the model's parameters."""
         ...
 
-    def validate(self, model: nn.Module) -> dict[str, float]:
-        """Metrics on the validation data, by name; smaller is better; empty without validation data."""
+    def validate(self, model: nn.Module) -> dict[str, Any]:
+        """Metrics on the validation data, by name; smaller is better; empty without validation data.
+
+        Numbers; or arrays with one for each of the models that the first axis of all weights numbers, of each of
+        which the best weights are then kept.
+        """
         ...
 
     def surrogate(self, model: nn.Module) -> Any:

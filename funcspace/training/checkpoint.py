@@ -29,7 +29,7 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
     loss_sum: float = 0.0
-    best: float = float("inf")
+    best: float | list[float] = float("inf")
     best_epoch: int = -1
     history: list[dict[str, Any]] = field(default_factory=list)
 

@@ -87,7 +87,8 @@ def fit(
     ----------
     model : a module such as `MgNO.for_data(data)`; trained in place.
     data : OperatorData, or whatever the algorithm learns from.
-    validation : data to measure on after each epoch; the weights of the best epoch are kept.
+    validation : data to measure on after each epoch; the weights of the best epoch are kept, those of each replica
+        where the model has several.
     algorithm : how to learn; `Supervised()` (relative H1 loss) by default. One that solves at once, such as
         `RidgeRegression`, takes of all else only `validation`, `precision`, `seed` and `accelerator`.
     epochs : passes over the data.
@@ -243,7 +244,7 @@ class _Run:
             last = state.epoch >= s.epochs or self._spent()
             if state.epoch % validate_every == 0 or last:
                 metrics = self.task.validate(self.model)
-                record |= metrics
+                record |= {name: float(np.median(value)) for name, value in metrics.items()}
                 waited = self._rank(metrics, record["epoch"], waited)
                 state.seconds = self._agreed(time.monotonic() - started)
             state.history.append(record)
@@ -301,17 +302,23 @@ class _Run:
             return seconds
         return float(self.fabric.broadcast(seconds))
 
-    def _rank(self, metrics: Mapping[str, float], epoch: int, waited: int) -> int:
+    def _rank(self, metrics: Mapping[str, Any], epoch: int, waited: int) -> int:
         if not metrics:
             return 0
         if self.settings.monitor not in metrics:
             raise InputError(f"monitor must be one of {sorted(metrics)}, got {self.settings.monitor!r}")
-        value = metrics[self.settings.monitor]
-        if value < self.state.best:
-            self.state.best, self.state.best_epoch = value, epoch
-            self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
-            return 0
-        return waited + 1
+        values = np.asarray(metrics[self.settings.monitor], dtype=np.float64)
+        better = values < np.asarray(self.state.best)
+        if not better.any():
+            return waited + 1
+        self.state.best = np.where(better, values, self.state.best).tolist()
+        self.state.best_epoch = epoch
+        old, self.best = self.best, {n: tensor.detach().clone() for n, tensor in self.model.state_dict().items()}
+        if old is not None and values.ndim:  # weights of several models: each keeps its own best
+            rows = torch.from_numpy(~better)
+            for name, tensor in self.best.items():
+                tensor[rows.to(tensor.device)] = old[name].to(tensor)[rows.to(tensor.device)]
+        return 0
 
     def _save(self) -> float:
         assert self.folder is not None

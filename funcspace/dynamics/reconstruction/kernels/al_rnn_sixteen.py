@@ -4,6 +4,8 @@ Rows of W go four at a time over the state, which stays in the first cache. The 
 of the time at the end, in tiles of four by four.
 """
 
+# The first argument of an intrinsic is the compiler's own.
+# pyright: reportCallIssue=false
 import numba
 import numpy as np
 

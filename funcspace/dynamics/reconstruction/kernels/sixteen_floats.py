@@ -1,7 +1,7 @@
 """Sixteen float32 as one value inside compiled kernels: loads, stores and fused multiply-adds of sixteen at a time."""
 
 # Plain functions without annotations: what numba compiles, the run-time checks of the tests must not wrap.
-# pyright: basic
+# pyright: basic, reportCallIssue=false
 import numba
 from llvmlite import ir
 from numba import types
