@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["lyapunov_spectrum"]
 
-UNITS, WARM_UP, SHORTEST_WARM_UP, BLOCKS, MOST = 2_000, 0.1, 20, 4, 40
+UNITS, WARM_UP, SHORTEST_WARM_UP, BLOCKS, MOST = 3_000, 0.1, 60, 4, 40
 # Between two orthonormalisations the longest vector may outgrow the shortest by this much, in natural logarithms.
 SPREAD = 6.0
 
@@ -38,18 +38,18 @@ def lyapunov_spectrum(
     time: float | None = None,
     exponents: int = 4,
     seed: int = 0,
-    batch: int = 16,
+    batch: int = 8,
     tolerance: float = 1e-8,
     workers: int | None = None,
 ) -> Estimate:
     """The largest exponents (exponents,), in order, with standard errors.
 
-    The solutions start on the attractor at random; the first tenth of each, at least 20 delays, aligns the tangent
+    The solutions start on the attractor at random; the first tenth of each, at least 60 delays, aligns the tangent
     functions and does not count. The standard error is the larger of those of the means of solutions and of blocks.
 
     Parameters
     ----------
-    time : length of all solutions together, by default 2000 times the period or the longest delay, whichever is longer.
+    time : length of all solutions together, by default 3000 times the period or the longest delay, whichever is longer.
     exponents : how many, up to 40.
     seed : of the histories.
     batch : number of solutions.

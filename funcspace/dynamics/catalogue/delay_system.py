@@ -244,7 +244,7 @@ class DelaySystem:
         time: float | None = None,
         exponents: int = 4,
         seed: int = 0,
-        batch: int = 16,
+        batch: int = 8,
         tolerance: float = 1e-8,
         workers: int | None = None,
     ) -> Estimate:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ORBIT_POINTS", "History", "histories_on_attractor", "long_solution", "sample"]
 
-ORBIT_POINTS, ORBIT_UNITS, ORBIT_BURN_IN = 64, 256, 20
+ORBIT_POINTS, ORBIT_UNITS, ORBIT_BURN_IN = 64, 256, 100
 ORBIT_TOLERANCE, ORBIT_LIMIT = 1e-10, 1e6
 HEAD = 5
 
