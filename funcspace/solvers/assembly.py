@@ -290,6 +290,8 @@ class Assembly:
         """Dofs on some facets."""
         if len(facets) == 0:
             return np.empty(0, dtype=np.int64)
+        if self.space.element in ("P1", "Q1") and isinstance(self.space.domain, Mesh):
+            return np.unique(self.space.domain.topology.facets[facets]).astype(np.int64)
         return np.unique(self._renumber[self._dofs.get_facet_dofs(facets).flatten()])
 
     def owns(self, function: Function) -> bool:

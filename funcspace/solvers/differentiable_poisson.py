@@ -171,7 +171,10 @@ class _TrackedSolve:
                 for facets, alpha in zip(self.discrete.robin.values(), mine[2:], strict=True):
                     blocks.append(facets.mass(facets.shaped(alpha)))
                 inner = pattern.inner(pattern.values(blocks))[keep][:, keep]
-                solves[i] = factorise(inner, method, problem.tolerance, problem.max_iterations)
+                if method == "direct" and not self.singular and inner.shape[0]:
+                    solves[i] = self.discrete.lanes.one(inner)
+                else:
+                    solves[i] = factorise(inner, method, problem.tolerance, problem.max_iterations)
 
         over_threads(factor, matrices, problem.workers)
 

@@ -16,6 +16,9 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 LANES = 8
+# Numbers in the fronts of one matrix: above the first (64 MB for eight) memory is not kept for the next eight, above the
+# second (256 MB) matrices go one at a time.
+LARGEST_KEPT, LARGEST_TOGETHER = 1_000_000, 4_000_000
 
 
 class LaneFactors:
@@ -66,8 +69,9 @@ class LaneFactors:
 
         kernels: Any = _lane_kernels
         pattern, count = self.pattern, entries.shape[1]
-        if count == 1:
-            return FrontFactor(pattern, entries[:, 0])(loads)
+        if count == 1 or self.nonzeros > LARGEST_TOGETHER:
+            columns = (FrontFactor(pattern, a)(b) for a, b in zip(entries.T, loads.T, strict=True))
+            return np.stack(list(columns), axis=1)
         # empty lanes repeat the last matrix
         lanes = np.minimum(np.arange(LANES), count - 1)
         if count < LANES:
@@ -81,7 +85,8 @@ class LaneFactors:
             x = np.ascontiguousarray(loads[pattern.order])
             kernels.solve(pattern.fronts, pattern.rows, lower, x.reshape(-1))
         finally:
-            self._free.append((lower, stacks))
+            if self.nonzeros <= LARGEST_KEPT:
+                self._free.append((lower, stacks))
         found = np.empty((self.size, count))
         found[pattern.order] = x[:, :count]
         return finite(found)

@@ -14,7 +14,7 @@ from funcspace.solvers.front_factor import FrontFactor
 from funcspace.solvers.front_pattern import nested_dissection
 from funcspace.solvers.lane_factors import LANES, LaneFactors
 from funcspace.solvers.nodal_coefficients import nodal_values
-from funcspace.solvers.threads import over_threads
+from funcspace.solvers.threads import over_columns
 
 __all__ = ["LaneSystems", "solve_in_lanes"]
 
@@ -118,11 +118,11 @@ def solve_in_lanes(
     coupled = bool(given.any())
     out = np.empty((samples, pattern.size))
 
-    def work(start: int, stop: int) -> None:
-        for first in range(start, stop, LANES):
-            rows = np.arange(first, min(first + LANES, stop))
+    def work(part: slice) -> None:
+        for first in range(part.start, part.stop, LANES):
+            rows = np.arange(first, min(first + LANES, part.stop))
             # empty lanes repeat the last sample
-            lanes = np.minimum(first + np.arange(LANES), stop - 1)
+            lanes = np.minimum(first + np.arange(LANES), part.stop - 1)
             entries = np.zeros((pattern.nonzeros, LANES))
             for matrix, values in maps:
                 matrix.add_entries(values, lanes if len(values) > 1 else 0 * lanes, entries)
@@ -134,7 +134,7 @@ def solve_in_lanes(
             out[np.ix_(rows, pattern.free)] = found.T[: len(rows)]
             out[np.ix_(rows, pattern.fixed)] = _rows(given, rows)
 
-    over_threads(work, samples, workers)
+    over_columns(work, samples, workers, together=LANES)
     return out
 
 

@@ -18,8 +18,8 @@ FloatArray = NDArray[np.float64]
 Method = Literal["auto", "direct", "multigrid"]
 
 # Above these sizes the fill-in of a factorisation costs more than multigrid, by dimension.
-DIRECT_LIMITS = {1: 10_000_000, 2: 60_000, 3: 8_000}
-REUSE_FACTORS = {1: 1, 2: 8, 3: 2}
+DIRECT_LIMITS = {1: 10_000_000, 2: 250_000, 3: 12_000}
+REUSED_LIMITS = {1: 10_000_000, 2: 480_000, 3: 16_000}
 
 
 def choose_method(method: Method, size: int, dim: int, *, reused: bool = False) -> Literal["direct", "multigrid"]:
@@ -31,7 +31,7 @@ def choose_method(method: Method, size: int, dim: int, *, reused: bool = False) 
         raise InputError(f'method must be "auto", "direct" or "multigrid"; got {method!r}')
     if method != "auto":
         return method
-    large = size > DIRECT_LIMITS[dim] * (REUSE_FACTORS[dim] if reused else 1)
+    large = size > (REUSED_LIMITS if reused else DIRECT_LIMITS)[dim]
     return "multigrid" if large and importlib.util.find_spec("pyamg") is not None else "direct"
 
 

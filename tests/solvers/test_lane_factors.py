@@ -59,7 +59,7 @@ def test_solutions(n: int, count: int) -> None:
         np.testing.assert_allclose(found[:, j], exact, rtol=1e-10, atol=1e-12)
 
 
-def test_a_sample_has_the_same_bits_in_any_lane() -> None:
+def test_a_sample_has_the_same_bits_in_any_lane(monkeypatch: pytest.MonkeyPatch) -> None:
     pattern, entries = random_matrices(80, 8)
     loads = np.random.default_rng(3).standard_normal((80, 8))
     factors = lane_factors(matrix(pattern, entries[:, 0]))
@@ -68,6 +68,9 @@ def test_a_sample_has_the_same_bits_in_any_lane() -> None:
         np.testing.assert_array_equal(
             factors.solve(entries[:, columns], loads[:, columns])[:, columns.index(5)], together[:, 5]
         )
+    # systems too large for eight at a time
+    monkeypatch.setattr("funcspace.solvers.lane_factors.LARGEST_TOGETHER", 10)
+    np.testing.assert_array_equal(factors.solve(entries, loads), together)
 
 
 def test_matrices_that_are_not_positive_are_refused() -> None:
