@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from funcspace.dynamics.reconstruction.forcing_strength import Estimator, forcing_strength
+from funcspace.dynamics.reconstruction.models.forced_model import ForcedModel
 from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
 from funcspace.errors import InputError
 
@@ -19,7 +20,7 @@ __all__ = ["AdaptiveGain", "ConstantGain", "Gain", "PeriodicGain"]
 class Gain(Protocol):
     """The gains of one training run; what changes in it is its state."""
 
-    def at(self, model: PiecewiseLinearRNN, window: Tensor, progress: float) -> Float[Tensor, "*replicas time"]:
+    def at(self, model: ForcedModel, window: Tensor, progress: float) -> Float[Tensor, "*replicas time"]:
         """The gains for a window (*replicas, observed, instant, column) that is about to be learned from."""
         ...
 
@@ -38,7 +39,7 @@ class PeriodicGain:
     def __init__(self, interval: int, replicas: int | None) -> None:
         self.interval, self.replicas = interval, replicas
 
-    def at(self, model: PiecewiseLinearRNN, window: Tensor, progress: float) -> Float[Tensor, "*replicas time"]:
+    def at(self, model: ForcedModel, window: Tensor, progress: float) -> Float[Tensor, "*replicas time"]:
         """The same gains for every window."""
         steps = window.shape[-2] - 1
         gain = window.new_zeros(steps)
@@ -65,7 +66,7 @@ class ConstantGain:
             )
         self.first, self.final, self.replicas = values, final, replicas
 
-    def at(self, model: PiecewiseLinearRNN, window: Tensor, progress: float) -> Float[Tensor, "*replicas time"]:
+    def at(self, model: ForcedModel, window: Tensor, progress: float) -> Float[Tensor, "*replicas time"]:
         """The strength at this point of the training."""
         alpha = self.first
         if self.final is not None:
@@ -93,8 +94,10 @@ class AdaptiveGain:
         self.alpha = torch.ones(() if replicas is None else (replicas,))
         self.calls = torch.zeros((), dtype=torch.int64)
 
-    def at(self, model: PiecewiseLinearRNN, window: Tensor, progress: float) -> Float[Tensor, "*replicas time"]:
+    def at(self, model: ForcedModel, window: Tensor, progress: float) -> Float[Tensor, "*replicas time"]:
         """The strength after this window has been looked at."""
+        if not isinstance(model, PiecewiseLinearRNN):
+            raise InputError(f"an adaptive alpha needs the Jacobians of a PLRNN; {type(model).__name__} has none")
         if int(self.calls) % self.every == 0:
             states = model.start(window.movedim(-3, -1).nan_to_num(nan=0.0)).movedim(-2, -3)
             found = forcing_strength(model, states, self.estimator).to(self.alpha)

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from funcspace.dynamics.reconstruction.forcing_gain import Gain
-from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
+from funcspace.dynamics.reconstruction.models.forced_model import ForcedModel
 from funcspace.dynamics.reconstruction.windows import Recording, Windows
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class ReconstructionTask:
 
     def __init__(
         self,
-        model: PiecewiseLinearRNN,
+        model: ForcedModel,
         recordings: list[Recording],
         windows: Windows,
         gain: Gain,
@@ -94,7 +94,7 @@ class ReconstructionTask:
         if terms.latent_weight:
             each = each + terms.latent_weight * self.model.latent_penalty()
         if terms.observation_weight:
-            each = each + terms.observation_weight * self.model.observation.penalty()
+            each = each + terms.observation_weight * self.model.observation_penalty()
         if terms.attractor_weight:
             each = each + terms.attractor_weight * self.model.attractor_penalty(terms.attractor_share)
         if replicas is None:
@@ -121,11 +121,13 @@ class ReconstructionTask:
             if not bool(good.all()):
                 g[~good] = 0.0
 
-    def validate(self, model: nn.Module) -> dict[str, float]:
-        """Scores of a free run beside each validation trajectory; the median over replicas."""
+    def validate(self, model: nn.Module) -> dict[str, Any]:
+        """Scores of a free run beside each validation trajectory: of each replica, or the median if weights are shared."""
         if not self.validation:
             return {}
         scores = self.surrogate(model).scores(self.validation)
+        if self.model.replicas is not None and getattr(self.model, "independent", True):
+            return scores
         return {name: float(np.median(values)) for name, values in scores.items()}
 
     def surrogate(self, model: nn.Module) -> Reconstruction:

@@ -11,7 +11,7 @@ import torch
 from funcspace.dynamics.reconstruction.forcing_gain import AdaptiveGain, ConstantGain, Gain, PeriodicGain
 from funcspace.dynamics.reconstruction.forcing_interval import forcing_interval
 from funcspace.dynamics.reconstruction.forcing_strength import ESTIMATORS, Estimator
-from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
+from funcspace.dynamics.reconstruction.models.forced_model import ForcedModel
 from funcspace.dynamics.reconstruction.reconstruction_task import ReconstructionTask, WindowLoss
 from funcspace.dynamics.reconstruction.windows import PerReplica, Recording, Windows, as_recording
 from funcspace.errors import InputError
@@ -48,14 +48,14 @@ class _WindowTraining:
             raise InputError(f"attractor_share must lie in (0, 1], got {self.attractor_share}")
 
     @abstractmethod
-    def _gain(self, model: PiecewiseLinearRNN, recordings: list[Recording]) -> tuple[Gain, int]:
+    def _gain(self, model: ForcedModel, recordings: list[Recording]) -> tuple[Gain, int]:
         """The gain of a run, and the steps over which it changes."""
 
     def begin(
         self, model: Any, data: Any, validation: Any, *, device: torch.device, dtype: torch.dtype
     ) -> ReconstructionTask:
         """Set up the training of a recurrent map on trajectories."""
-        if not isinstance(model, PiecewiseLinearRNN):
+        if not isinstance(model, ForcedModel):
             raise InputError(
                 f"{type(self).__name__} trains recurrent maps such as ALRNN and ClippedShallowPLRNN; got "
                 f"{type(model).__name__}"
@@ -91,7 +91,7 @@ class _WindowTraining:
             description=description,
         )  # fmt: skip
 
-    def _recordings(self, data: Any, model: PiecewiseLinearRNN, name: str) -> list[Recording]:
+    def _recordings(self, data: Any, model: ForcedModel, name: str) -> list[Recording]:
         inputs = self.inputs if name == "data" else None
         if isinstance(data, PerReplica):
             if model.replicas != len(data.data):
@@ -148,7 +148,7 @@ class SparseTeacherForcing(_WindowTraining):
         if self.interval is not None and self.interval < 1:
             raise InputError(f"interval must be at least 1, got {self.interval}")
 
-    def _gain(self, model: PiecewiseLinearRNN, recordings: list[Recording]) -> tuple[Gain, int]:
+    def _gain(self, model: ForcedModel, recordings: list[Recording]) -> tuple[Gain, int]:
         interval = self.interval
         if interval is None:
             interval = min(forcing_interval(recording) for recording in recordings)
@@ -218,7 +218,7 @@ class GeneralizedTeacherForcing(_WindowTraining):
                 f"every and anneal must be at least 1 and keep in [0, 1); got {self.every}, {self.anneal}, {self.keep}"
             )
 
-    def _gain(self, model: PiecewiseLinearRNN, recordings: list[Recording]) -> tuple[Gain, int]:
+    def _gain(self, model: ForcedModel, recordings: list[Recording]) -> tuple[Gain, int]:
         if self.alpha == "adaptive":
             return AdaptiveGain(self.estimator, self.every, self.keep, model.replicas), self.anneal
         assert not isinstance(self.alpha, str)

@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from funcspace.dynamics.reconstruction.models.forced_model import ForcedModel
 from funcspace.dynamics.reconstruction.models.initial_weights import glorot
 from funcspace.dynamics.reconstruction.models.observation import Observation, ObservationKind
 from funcspace.dynamics.reconstruction.scan import Family, compiled_scan, plain_scan
-from funcspace.dynamics.reconstruction.windows import Recording
 from funcspace.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["PiecewiseLinearRNN"]
 
 
-class PiecewiseLinearRNN(nn.Module, ABC):
+class PiecewiseLinearRNN(ForcedModel, ABC):
     r"""A map z_t = F(z_{t-1}) + C s_t that is affine on each of finitely many regions, with observations of z.
 
     With `replicas=R` all weights carry a leading axis of R models, which train together, unless `independent` is False:
@@ -34,9 +34,6 @@ class PiecewiseLinearRNN(nn.Module, ABC):
     """
 
     family: Family
-    independent = True
-    mean: Tensor
-    scale: Tensor
 
     def __init__(
         self,
@@ -105,13 +102,9 @@ class PiecewiseLinearRNN(nn.Module, ABC):
                 total = total + weight[..., -kept:].square().sum(dim=-1)
         return total
 
-    def standardise(self, recordings: list[Recording]) -> list[Recording]:
-        """Take over mean and scale of what is to be learned from, one recording for all replicas or one for each."""
-        several = self.replicas is not None
-        for part in ("mean", "scale"):
-            values = torch.stack([getattr(recording, part) for recording in recordings])
-            getattr(self, part).copy_(values if several else values[0])
-        return recordings
+    def observation_penalty(self) -> Float[Tensor, "*replicas"]:
+        """What a weight on the observation penalises; see `Observation`."""
+        return self.observation.penalty()
 
     def jacobian(self, z: Float[Tensor, "... latent"]) -> Float[Tensor, "... latent latent"]:
         """The derivative of a step; on a kink that of the lower side."""

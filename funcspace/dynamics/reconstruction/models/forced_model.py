@@ -1,0 +1,84 @@
+"""What training on windows with forcing asks of a model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from funcspace.dynamics.reconstruction.windows import Recording
+from funcspace.errors import InputError
+
+__all__ = ["ForcedModel", "pulled"]
+
+
+class ForcedModel(nn.Module, ABC):
+    """A model of standardised components that predicts along a window while the data pull on its states.
+
+    Attributes
+    ----------
+    observed, inputs : numbers of components and of external inputs.
+    replicas : number of models that are trained at once; None for a single one without an axis for them.
+    independent : whether replicas share no weights.
+    mean, scale : of the data that it was trained on.
+    """
+
+    observed: int
+    inputs: int = 0
+    replicas: int | None = None
+    independent: bool = True
+    mean: Tensor
+    scale: Tensor
+
+    @property
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments, plain data."""
+
+    @abstractmethod
+    def forward(
+        self,
+        window: Float[Tensor, "*replicas observed instant column"],
+        gain: Float[Tensor, "*replicas time"],
+        inputs: Float[Tensor, "*replicas input time column"] | None = None,
+    ) -> Float[Tensor, "*replicas observed time column"]:
+        """Observations 1 .. T predicted from observation 0, forced towards the others as the gain says.
+
+        Missing observations are NaN; they force nothing, and a missing start is taken as zero.
+        """
+
+    def standardise(self, recordings: list[Recording]) -> list[Recording]:
+        """Take over mean and scale of what is to be learned from, one recording for all replicas or one for each."""
+        several = self.replicas is not None
+        for part in ("mean", "scale"):
+            values = torch.stack([getattr(recording, part) for recording in recordings])
+            getattr(self, part).copy_(values if several else values[0])
+        return recordings
+
+    def latent_penalty(self) -> Float[Tensor, "*replicas"]:
+        """What a weight on the map penalises."""
+        raise self._nothing("latent_weight")
+
+    def observation_penalty(self) -> Float[Tensor, "*replicas"]:
+        """What a weight on the observation penalises."""
+        raise self._nothing("observation_weight")
+
+    def attractor_penalty(self, share: float) -> Float[Tensor, "*replicas"]:
+        """How far the map of the last units, `share` of them, is from the identity."""
+        raise self._nothing("attractor_weight")
+
+    def _nothing(self, weight: str) -> InputError:
+        return InputError(f"{type(self).__name__} has nothing that {weight} weighs; leave it at 0")
+
+
+def pulled(
+    prediction: Float[Tensor, "*batch observed"], target: Float[Tensor, "*batch observed"], gain: float
+) -> Float[Tensor, "*batch observed"]:
+    """The prediction moved a share `gain` of the way to the target; left where the target is missing."""
+    if gain == 0.0:
+        return prediction
+    held = torch.where(target.isnan(), prediction, target)
+    return held if gain == 1.0 else prediction + gain * (held - prediction)
