@@ -37,6 +37,7 @@ from funcspace.dynamics.reconstruction.windows import PerReplica
 if TYPE_CHECKING:
     from funcspace.dynamics import integrators, invariants, metrics
     from funcspace.dynamics.discovery import Discovered, Mutation, Trial, discover, skew_product
+    from funcspace.dynamics.frozen_data import FrozenRecord, frozen, frozen_names, frozen_record
 
 __all__ = [
     "ALRNN",
@@ -54,6 +55,7 @@ __all__ = [
     "DynaMix",
     "Estimate",
     "FieldSystem",
+    "FrozenRecord",
     "GeneralizedTeacherForcing",
     "Guards",
     "HierarchicalPLRNN",
@@ -70,6 +72,9 @@ __all__ = [
     "System",
     "Trial",
     "discover",
+    "frozen",
+    "frozen_names",
+    "frozen_record",
     "integrators",
     "invariants",
     "metrics",
@@ -80,6 +85,7 @@ __all__ = [
 
 ROOMS = ("integrators", "invariants", "metrics")
 DISCOVERY = ("Discovered", "Mutation", "Trial", "discover", "skew_product")
+FROZEN = ("FrozenRecord", "frozen", "frozen_names", "frozen_record")
 
 
 def __getattr__(name: str) -> Any:
@@ -88,6 +94,8 @@ def __getattr__(name: str) -> Any:
         return import_module(f"funcspace.dynamics.{name}")
     if name in DISCOVERY:
         return getattr(import_module("funcspace.dynamics.discovery"), name)
+    if name in FROZEN:
+        return getattr(import_module("funcspace.dynamics.frozen_data"), name)
     raise AttributeError(f"module 'funcspace.dynamics' has no attribute {name!r}")
 
 

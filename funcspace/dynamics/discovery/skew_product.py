@@ -62,10 +62,9 @@ def skew_product(
     Examples
     --------
     >>> import funcspace as fs
-    >>> both = fs.dynamics.skew_product(
-    ...     fs.dynamics.system("Lorenz"), fs.dynamics.system("Rossler"), pace=1.0, gains=0.1
-    ... )
-    >>> both.dimension, both.rhs([1.0, 2.0, 3.0, 1.0, 2.0, 3.0])[3]
+    >>> lorenz, rossler = fs.dynamics.system("Lorenz"), fs.dynamics.system("Rossler")
+    >>> both = fs.dynamics.skew_product(lorenz, rossler, pace=1.0, gains=0.1)
+    >>> both.dimension, float(both.rhs([1.0, 2.0, 3.0, 1.0, 2.0, 3.0])[3])
     (6, -4.0)
     """
     first, second = _flow_formula("driver", driver), _flow_formula("response", response)

@@ -1,0 +1,104 @@
+"""Frozen data: trajectories that stay the same when solvers, starts or the database change."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from funcspace.dynamics.catalogue.registry import system
+from funcspace.dynamics.catalogue.system import System
+from funcspace.dynamics.frozen_data.frozen_record import FrozenRecord, Split, frozen_record
+from funcspace.dynamics.integrators.solve import solve
+from funcspace.errors import SolverError
+from funcspace.functions import Function, FunctionSpace
+from funcspace.geometry import Times
+
+__all__ = ["frozen", "integrated"]
+
+LARGEST_GAP = 1e-5
+
+
+def frozen(
+    name: str, split: Split = "train", *, version: int = 1, wrapped: bool = False, standardise: bool = False
+) -> Function:
+    """A trajectory of a flow of the database that every installation has the same: 5,000 points, 100 per period.
+
+    Chaos amplifies the last bit, so that a seed alone does not fix a long trajectory: another compiler makes another
+    one. A version therefore records a state per period, and each period is integrated from its own. Samples then agree
+    between machines to about 1e-9, and scores with them. Each period must end at the next recorded state, which shows
+    that equations and solver are still those of the version.
+
+    Parameters
+    ----------
+    name : a flow of the database; `frozen_record(name, split)` says what it is made from, and its content hash.
+    split : "train" or "test", two independent orbits on the attractor.
+    version : of the data.
+    wrapped : give bounded coordinates in place of growing angles.
+    standardise : shift and scale components to mean 0 and variance 1 over the training split.
+
+    Returns
+    -------
+    Function
+        Over Times, coefficients (5000, dimension).
+
+    Raises
+    ------
+    InputError
+        For an unknown name, split or version.
+    SolverError
+        When what is integrated is no longer what was recorded.
+
+    Examples
+    --------
+    >>> import funcspace as fs
+    >>> fs.dynamics.frozen("Lorenz", "test")
+    Function 'Lorenz': linear on Times(0.0, 0.015008, 5000), values (3,), float64
+    """
+    record = frozen_record(name, split, version=version)
+    found = system(name, kind="flow")
+    values = _shown(found, record, wrapped)
+    if standardise:
+        other = record if split == "train" else frozen_record(name, "train", version=version)
+        training = values if split == "train" else _shown(found, other, wrapped)
+        deviation = training.std(axis=0)
+        values = (values - training.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
+    components = found.variables if not (wrapped and found.equations.wrapped) else None
+    times = Times(0.0, record.spacing, len(values))
+    space = FunctionSpace(times, components=components, value_shape=(values.shape[-1],))
+    return Function(space, torch.from_numpy(np.ascontiguousarray(values)), name=name)
+
+
+def _shown(found: System, record: FrozenRecord, wrapped: bool) -> np.ndarray:
+    values = integrated(found, record)
+    return found.equations.wrap(values, record.parameters) if wrapped else values
+
+
+def integrated(found: System, record: FrozenRecord) -> np.ndarray:
+    """The samples (points, dimension) of a record, once every segment is found to end at the next checkpoint."""
+    segments, points = len(record.checkpoints) - 1, record.points
+    times = record.spacing * np.arange(points + 1)
+    options = {"tolerance": record.tolerance, "scale": record.scale, "method": record.method, "name": found.name}
+    if record.parameters.shape != found.packed.shape:
+        raise SolverError(_changed(record, "its parameters are others"))
+    packed = record.parameters[None]
+    if found.equations.explicit_time:
+        parts = []
+        for k in range(segments):
+            first = record.start + k * points * record.spacing
+            parts.append(solve(found.equations, record.checkpoints[k : k + 1], packed, first + times, **options).values)
+        values = np.concatenate(parts)
+    else:
+        rows = np.broadcast_to(packed, (segments, packed.shape[1]))
+        values = solve(found.equations, record.checkpoints[:-1], rows, times, **options).values
+    gaps = np.abs(values[:, -1] - record.checkpoints[1:]) / record.scale
+    if not gaps.max() < LARGEST_GAP:
+        k = int(gaps.max(axis=1).argmax())
+        raise SolverError(_changed(record, f"segment {k} ends {gaps[k].max():.2g} scales from where it did"))
+    return values[:, :-1].reshape(segments * points, -1)
+
+
+def _changed(record: FrozenRecord, how: str) -> str:
+    return (
+        f"{record.name} is no longer what version {record.version} of the frozen data recorded: {how}. Its equations "
+        "in the installed dysts, or the solver, have changed"
+    )
