@@ -12,7 +12,7 @@ import numpy as np
 from funcspace.dynamics.catalogue.formula import Formula
 from funcspace.dynamics.catalogue.registry import system, systems
 from funcspace.dynamics.catalogue.system import System
-from funcspace.dynamics.discovery.skew_product import rms_flow, skew_product
+from funcspace.dynamics.discovery.skew_products import rms_flow, skew_product
 from funcspace.errors import InputError
 
 __all__ = ["Candidate", "Founder", "Mutation", "candidate", "checked_founders", "default_founders", "founder"]

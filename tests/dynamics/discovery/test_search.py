@@ -7,10 +7,10 @@ import pytest
 
 import funcspace.dynamics as dynamics
 from funcspace.dynamics.discovery.candidate import Mutation, candidate, founder
-from funcspace.dynamics.discovery.discover import discover
+from funcspace.dynamics.discovery.search import discover
 from funcspace.dynamics.discovery.discovery_store import DiscoveryStore
 from funcspace.dynamics.discovery.selection import Trial, try_candidate
-from funcspace.dynamics.discovery.skew_product import rms_flow, skew_product
+from funcspace.dynamics.discovery.skew_products import rms_flow, skew_product
 from funcspace.errors import FileError, InputError, SolverError
 
 FOUNDERS = ("Lorenz", "Rossler", "Duffing")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import funcspace.dynamics as dynamics
-from funcspace.dynamics.frozen_data.frozen import frozen, integrated
+from funcspace.dynamics.frozen_data.frozen_trajectory import frozen, integrated
 from funcspace.dynamics.frozen_data.frozen_record import content_hash, frozen_names, frozen_record
 from funcspace.errors import InputError, SolverError
 
