@@ -226,3 +226,23 @@ def solve_columns(fronts, rows, lower, x):
             store(x, own + 8, scaled(a1, value))
             store(x, own + 16, scaled(a2, value))
             store(x, own + 24, scaled(a3, value))
+
+
+@njit(cache=True, nogil=True)
+def to_columns(loads, order, x):
+    """Right-hand sides (k <= 32, n) to the layout of `solve_columns`."""
+    for first in range(0, len(order), 128):
+        last = min(first + 128, len(order))
+        for c in range(len(loads)):
+            for i in range(first, last):
+                x[32 * i + c] = loads[c, order[i]]
+
+
+@njit(cache=True, nogil=True)
+def from_columns(x, order, found):
+    """Solutions back from the layout of `solve_columns`."""
+    for first in range(0, len(order), 128):
+        last = min(first + 128, len(order))
+        for c in range(len(found)):
+            for i in range(first, last):
+                found[c, order[i]] = x[32 * i + c]

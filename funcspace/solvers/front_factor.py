@@ -58,21 +58,27 @@ class FrontFactor:
         SolverError
             When it is not finite.
         """
-        pattern = self._pattern
+        if load.ndim == 1:
+            return self.rows(load[None])[0]
+        return np.ascontiguousarray(self.rows(load.T).T)
+
+    def rows(self, loads: FloatArray) -> FloatArray:
+        """The solutions (k, n) for right-hand sides (k, n)."""
+        pattern, kernels = self._pattern, _kernels()
         factor = (pattern.padded_fronts, pattern.rows, self._lower)
-        found = np.empty(load.shape)
-        if load.ndim == 1 or load.shape[1] == 1:
-            x = load.reshape(-1)[pattern.order]
-            _kernels().solve_one(*factor, x)
-            found.reshape(-1)[pattern.order] = x
-        else:
-            for start in range(0, load.shape[1], COLUMNS):
-                part = load[pattern.order, start : start + COLUMNS]
-                count = part.shape[1]
-                x = np.zeros((pattern.size, COLUMNS))
-                x[:, :count] = part
-                _kernels().solve_columns(*factor, x.reshape(-1))
-                found[pattern.order, start : start + count] = x[:, :count]
+        loads = np.ascontiguousarray(loads)
+        found = np.empty(loads.shape)
+        if len(loads) == 1:
+            x = loads[0, pattern.order]
+            kernels.solve_one(*factor, x)
+            found[0, pattern.order] = x
+            return finite(found)
+        x = np.zeros(pattern.size * COLUMNS)
+        for start in range(0, len(loads), COLUMNS):
+            part = slice(start, start + COLUMNS)
+            kernels.to_columns(loads[part], pattern.order, x)
+            kernels.solve_columns(*factor, x)
+            kernels.from_columns(x, pattern.order, found[part])
         return finite(found)
 
 

@@ -16,8 +16,8 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 LANES = 8
-# Numbers in the fronts of one matrix: above the first (64 MB for eight) memory is not kept for the next eight, above the
-# second (256 MB) matrices go one at a time.
+# Numbers in the fronts of one matrix: above the first (64 MB for eight) memory is not kept for the next eight; above
+# the second (256 MB) matrices go one at a time.
 LARGEST_KEPT, LARGEST_TOGETHER = 1_000_000, 4_000_000
 
 
@@ -39,7 +39,6 @@ class LaneFactors:
     def __init__(self, pattern: Any, order: IntArray) -> None:
         self.pattern = FrontPattern(pattern, order)
         self.size = self.pattern.size
-        self._kept: tuple[FloatArray, FrontFactor] | None = None
         self._free: list[tuple[FloatArray, tuple[FloatArray, FloatArray]]] = []
 
     @property
@@ -48,14 +47,8 @@ class LaneFactors:
         return self.pattern.nonzeros
 
     def one(self, entries: FloatArray) -> FrontFactor:
-        """The factor of one matrix, its entries (nonzeros,) in the pattern's order.
-
-        It is kept until another one is asked for: the matrix of problems whose loads alone differ is factorised once.
-        """
-        kept = self._kept
-        if kept is None or not np.array_equal(kept[0], entries):
-            kept = self._kept = (entries.copy(), FrontFactor(self.pattern, entries))
-        return kept[1]
+        """The factor of one matrix, its entries (nonzeros,) in the pattern's order."""
+        return FrontFactor(self.pattern, entries)
 
     def solve(self, entries: FloatArray, loads: FloatArray) -> FloatArray:
         """Solutions (n, k) for k <= 8 matrices, their entries (nonzeros, k) in the pattern's order, and loads (n, k).
@@ -92,4 +85,4 @@ class LaneFactors:
         return finite(found)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_free": [], "_kept": None}
+        return {**self.__dict__, "_free": []}

@@ -13,6 +13,7 @@ from funcspace.solvers.coefficient_matrices import CoefficientMatrix
 from funcspace.solvers.front_factor import FrontFactor
 from funcspace.solvers.front_pattern import nested_dissection
 from funcspace.solvers.lane_factors import LANES, LaneFactors
+from funcspace.solvers.last_result import LastResult
 from funcspace.solvers.nodal_coefficients import nodal_values
 from funcspace.solvers.threads import over_columns
 
@@ -26,10 +27,15 @@ class LaneSystems:
 
     What does not depend on the coefficients, the maps from them to matrix entries and the pattern of the factors, is
     made once.
+
+    Attributes
+    ----------
+    last : keeps the factor of the last single matrix.
     """
 
     def __init__(self, assembly: Assembly, pattern: SparsePattern, robin: dict[str, FacetAssembly]) -> None:
         self.assembly, self.pattern, self.robin = assembly, pattern, robin
+        self.last: LastResult[Any] = LastResult()
 
     @cached_property
     def _stiffness(self) -> CoefficientMatrix:

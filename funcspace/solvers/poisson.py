@@ -15,6 +15,7 @@ from funcspace.functions import Function, FunctionSpace
 from funcspace.geometry import Grid
 from funcspace.geometry.domain import Domain
 from funcspace.solvers.assembly import Assembly, FacetAssembly, SparsePattern
+from funcspace.solvers.front_factor import FrontFactor
 from funcspace.solvers.lane_systems import LaneSystems
 from funcspace.solvers.problem_data import Data, batch_shape, check_coefficient, values_at
 from funcspace.solvers.sparse_systems import Method, choose_method, factorise
@@ -283,16 +284,20 @@ class Poisson:
         def finish(rows: slice, solve: Any, coupling: Any) -> None:
             right = np.broadcast_to(load, (samples, load.shape[1]))[rows][:, pattern.free].T
             values = np.broadcast_to(given, (samples, given.shape[1]))[rows]
-            if coupling.shape[1]:
+            if values.any():
                 right = right - coupling @ values.T
-            found = np.zeros(right.shape)
-            if right.shape[0] and right[keep].shape[0]:
-                found[keep] = solve(np.ascontiguousarray(right[keep]))
-            out[rows.start : rows.stop, pattern.free] = found.T
-            out[rows.start : rows.stop, pattern.fixed] = values
+            if isinstance(solve, FrontFactor):
+                out[rows, pattern.free] = solve.rows(right.T)
+            else:
+                found = np.zeros(right.shape)
+                if right.shape[0] and right[keep].shape[0]:
+                    found[keep] = solve(np.ascontiguousarray(right[keep]))
+                out[rows, pattern.free] = found.T
+            out[rows, pattern.fixed] = values
 
         if matrices == 1:
-            solve, coupling = system(0)
+            last = discrete.lanes.last
+            solve, coupling = last([k, c, *alphas], lambda: system(0)) if by_fronts else system(0)
             over_columns(lambda rows: finish(rows, solve, coupling), samples, self.workers)
         else:
 

@@ -99,13 +99,17 @@ def test_one_matrix_with_many_loads() -> None:
     np.testing.assert_array_equal(found[:, 7], factors.solve(entries, loads[:, 7:9])[:, 0])
 
 
-def test_the_factor_of_the_last_matrix_is_kept() -> None:
-    pattern, points = laplacian(6, 5)
-    factors = LaneFactors(pattern, nested_dissection(pattern, points))
-    first = factors.one(pattern.data)
-    assert factors.one(pattern.data.copy()) is first
-    load = np.ones(30)
-    np.testing.assert_allclose(factors.one(2.0 * pattern.data)(load), 0.5 * first(load), rtol=1e-13)
+def test_the_last_factor_is_kept_for_its_very_coefficient() -> None:
+    """Other loads take the factor that is there; a coefficient changed in place makes another."""
+    space = fs.FunctionSpace(fs.Mesh.rectangle(0.3), "P1")
+    k = fs.Function(space, torch.ones(space.n_dofs, dtype=torch.float64))
+    problem = fs.solvers.Poisson(space.domain, "P2", coefficient=k, source=1.0)
+    first = problem.solve()
+    (*_, (factor, _)) = problem._discrete.lanes.last._kept
+    assert torch.allclose(problem.with_data(source=2.0).solve().coefficients, 2.0 * first.coefficients, rtol=1e-13)
+    assert problem._discrete.lanes.last._kept[1][0] is factor
+    k.coefficients.mul_(4.0)
+    assert torch.allclose(problem.solve().coefficients, 0.25 * first.coefficients, rtol=1e-13)
 
 
 def test_dissection_keeps_the_fill_low() -> None:

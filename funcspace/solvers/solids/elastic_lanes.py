@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from funcspace.solvers.coefficient_matrices import CoefficientMatrix
 from funcspace.solvers.lane_systems import solve_in_lanes
+from funcspace.solvers.last_result import LastResult
 from funcspace.solvers.solids.block_pattern import BlockPattern
 from funcspace.solvers.solids.vector_elements import VectorElements
 
@@ -24,11 +26,16 @@ class ElasticLanes:
     r"""Systems with moduli by sample.
 
     .. math:: a(u, v) = \int \lambda\,\mathrm{div}\,u\,\mathrm{div}\,v + 2\mu\,\varepsilon(u):\varepsilon(v)
+
+    Attributes
+    ----------
+    last : keeps the factor of the last single matrix.
     """
 
     def __init__(self, elements: VectorElements, pattern: BlockPattern) -> None:
         self.elements, self.pattern = elements, pattern
         self._proportional: tuple[tuple[float, float], CoefficientMatrix] | None = None
+        self.last: LastResult[Any] = LastResult()
 
     @property
     def fits(self) -> bool:

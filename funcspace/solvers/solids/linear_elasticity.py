@@ -15,6 +15,7 @@ from torch import Tensor
 from funcspace.errors import InputError
 from funcspace.functions import Function
 from funcspace.geometry.domain import Domain
+from funcspace.solvers.front_factor import FrontFactor
 from funcspace.solvers.nodal_coefficients import nodal_values
 from funcspace.solvers.problem_data import Data, batch_shape, values_at
 from funcspace.solvers.solids.block_pattern import BlockPattern
@@ -223,14 +224,19 @@ class LinearElasticity:
             return solve, pattern.coupling(blocks)
 
         def finish(rows: slice, solve: Any, coupling: Any) -> None:
-            right = np.broadcast_to(load, (samples, pattern.size))[rows][:, pattern.free].T
+            right = np.broadcast_to(load, (samples, pattern.size))[rows][:, pattern.free]
             values = np.broadcast_to(given, (samples, given.shape[1]))[rows]
-            right = np.ascontiguousarray(right - coupling @ values.T)
-            out[rows, pattern.free] = solve(right).T if len(right) else right.T
+            if values.any():
+                right = right - (coupling @ values.T).T
+            if isinstance(solve, FrontFactor):
+                out[rows, pattern.free] = solve.rows(right)
+            elif right.shape[1]:
+                out[rows, pattern.free] = solve(np.ascontiguousarray(right.T)).T
             out[rows, pattern.fixed] = values
 
         if matrices == 1:
-            solve, coupling = system(0)
+            last = self._lanes.last
+            solve, coupling = last([lame_lambda, lame_mu], lambda: system(0)) if direct else system(0)
             over_columns(lambda rows: finish(rows, solve, coupling), samples, self.workers)
         else:
 
