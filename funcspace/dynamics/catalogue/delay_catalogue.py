@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,7 @@ def named_delay_system(name: str) -> DelaySystem:
 
 def own_delay_system(
     function: Callable[..., Any],
-    delays: tuple[Any, ...],
+    delays: Sequence[float | str],
     dimension: int | None,
     initial: Any,
     name: str | None,
@@ -50,6 +50,9 @@ def own_delay_system(
     """A delay equation of a Python function `(t, state, *earlier, **parameters)`."""
     from funcspace.dynamics.catalogue.torch_field import in_torch
 
+    if isinstance(delays, str) or not isinstance(delays, Iterable):
+        raise InputError(f"delays is a sequence, one entry for each earlier state: write delays=({delays!r},)")
+    delays = tuple(delays)
     if not delays:
         raise InputError("a delay equation needs delays=..., at least one; without it is a flow")
     if initial is None:

@@ -78,7 +78,11 @@ def pieces_of(history: Any, rows: int, dimension: int, reach: np.ndarray, scale:
             return [common] * rows
         split = common.coefficients.reshape(len(common.knots), COEFFICIENTS, rows, dimension)
         return [Pieces(common.knots, np.ascontiguousarray(split[:, :, i])) for i in range(rows)]
-    states = np.asarray(history, dtype=np.float64)
+    try:
+        states = np.asarray(history, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the history of {name} must be numbers or a function of time: {error}") from error
+    states = states.reshape(1) if states.ndim == 0 and dimension == 1 else states
     if states.shape not in ((dimension,), (rows, dimension)):
         raise InputError(
             f"history must be a state ({dimension},) of {name}, one per trajectory ({rows}, {dimension}), or a "

@@ -58,7 +58,11 @@ def diffusion_of(system: System, noise: Any, method: str) -> Diffusion:
         raise InputError(f"with dynamical_noise, method must be one of {', '.join(METHODS)}; got {method!r}")
     if callable(noise):
         return _traced(system, noise, method)
-    d, array = system.dimension, np.asarray(noise, dtype=np.float64)
+    d = system.dimension
+    try:
+        array = np.asarray(noise, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"dynamical_noise must be numbers or a function of time and state: {error}") from error
     if array.shape not in ((), (d,)) and not (array.ndim == 2 and array.shape[0] == d and array.shape[1] > 0):
         raise InputError(
             f"dynamical_noise must be a number, an array ({d},), a matrix ({d}, sources) or a function of time and "

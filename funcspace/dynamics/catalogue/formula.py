@@ -12,7 +12,7 @@ import numpy as np
 
 from funcspace.dynamics.compiled.differentiation import jacobian
 from funcspace.dynamics.compiled.evaluation import evaluate
-from funcspace.dynamics.compiled.expression import Graph, TracingError
+from funcspace.dynamics.compiled.expression import ExpressionArray, Graph, TracingError
 from funcspace.dynamics.compiled.llvm_code import extended_address, field_address
 from funcspace.dynamics.compiled.tracing import entries, retargeted
 from funcspace.errors import InputError
@@ -196,7 +196,7 @@ class Formula:
 
 def symbols(graph: Graph, dimension: int, shapes: Mapping[str, tuple[int, ...]]) -> tuple[np.ndarray, dict[str, Any]]:
     """The state as an array of expressions, and the parameters by name as expressions or arrays of them."""
-    state = np.empty(dimension, dtype=object)
+    state = np.empty(dimension, dtype=object).view(ExpressionArray)
     for i in range(dimension):
         state[i] = graph.state(i)
     parameters: dict[str, Any] = {}
@@ -204,7 +204,7 @@ def symbols(graph: Graph, dimension: int, shapes: Mapping[str, tuple[int, ...]])
     for name, shape in shapes.items():
         size = int(np.prod(shape))
         if shape:
-            array = np.empty(size, dtype=object)
+            array = np.empty(size, dtype=object).view(ExpressionArray)
             for i in range(size):
                 array[i] = graph.parameter(first + i)
             parameters[name] = array.reshape(shape)

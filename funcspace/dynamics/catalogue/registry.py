@@ -161,7 +161,7 @@ def system(
         found = found.with_initial(equations.ic[: found.dimension] if initial is None else initial)
     elif callable(equations):
         if delays is not None:
-            found = own_delay_system(equations, tuple(delays), dimension, initial, name, period, scale)
+            found = own_delay_system(equations, delays, dimension, initial, name, period, scale)
         else:
             found = own_system(equations, dimension, initial, name, kind or "flow", period, scale)
     else:

@@ -10,7 +10,7 @@ import numpy as np
 
 from funcspace.errors import FuncspaceError
 
-__all__ = ["BINARY", "UNARY", "Expression", "Graph", "TracingError"]
+__all__ = ["BINARY", "UNARY", "Expression", "ExpressionArray", "Graph", "TracingError"]
 
 UNARY = {
     "neg": lambda a: -a,
@@ -328,3 +328,25 @@ class Expression:
 
     def __repr__(self) -> str:
         return f"Expression({self.index}: {self.graph.nodes[self.index]})"
+
+
+COMPARISONS = (np.less, np.less_equal, np.greater, np.greater_equal, np.equal)
+
+
+class ExpressionArray(np.ndarray):
+    """An array of expressions, whose comparisons are arrays of expressions; those of other arrays are asked for truth.
+
+    >>> x = np.array([Graph().state(0)], dtype=object).view(ExpressionArray)
+    >>> (x > 0.0)[0].graph.nodes
+    [('state', 0), ('constant', 0.0), ('lt', 1, 0)]
+    """
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        plain = [x.view(np.ndarray) if isinstance(x, ExpressionArray) else x for x in inputs]
+        if "out" in options:
+            targets = options["out"]
+            options["out"] = tuple(x.view(np.ndarray) if isinstance(x, ExpressionArray) else x for x in targets)
+        if ufunc in COMPARISONS and not any(isinstance(x, Expression) for x in plain):
+            options["dtype"] = object
+        result = getattr(ufunc, method)(*plain, **options)
+        return result.view(ExpressionArray) if isinstance(result, np.ndarray) and result.dtype == object else result

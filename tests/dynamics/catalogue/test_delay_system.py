@@ -232,6 +232,8 @@ def test_bad_use():
         delayed.lyapunov_spectrum(exponents=0)
     with pytest.raises(InputError, match="at least two"):
         delayed.lyapunov_spectrum(batch=1)
+    with pytest.raises(InputError, match="must be numbers or a function of time"):
+        delayed.trajectory(3, initial=["half", "full"])
     with pytest.raises(InputError, match="is longer than the solution"):
         delayed.trajectory(3, seed=0, parameters={"tau": 1e6})
     with pytest.raises(InputError, match="numpy, not with torch"):

@@ -136,6 +136,7 @@ def test_parameters_and_time_reach_the_noise():
     [
         ({"dynamical_noise": [1.0, 2.0]}, r"an array \(3,\), a matrix \(3, sources\)"),
         ({"dynamical_noise": np.nan}, "must be finite"),
+        ({"dynamical_noise": "strong"}, "must be numbers or a function"),
         ({"dynamical_noise": lambda t, x: x[:2]}, "must return 3 entries"),
         ({"dynamical_noise": lambda t, x, zeta: x}, "takes 'zeta', which is no parameter of Lorenz"),
         ({"dynamical_noise": lambda t, x: x if x[0] > 0 else -x}, "cannot be traced"),

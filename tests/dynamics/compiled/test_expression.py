@@ -124,3 +124,19 @@ def test_evaluation_broadcasts_states_times_and_parameters():
     found = evaluate(graph, [out], states, times, parameters)
     assert found.shape == (4, 3, 1)
     np.testing.assert_array_equal(found[0, :, 0], 2.0 + times)
+
+
+def test_arrays_of_states_are_compared():
+    def rhs(t, state, level=0.2):
+        spike = np.where(state > level, -1.0, state)
+        return spike + np.maximum(state, 0.0) * (state <= 1.0) - 2.0 * (state == 0.5)
+
+    formula = Formula.traced(rhs, 3, {"level": ()})
+    states = np.random.default_rng(0).uniform(-1.0, 2.0, (40, 3))
+    states[0] = 0.5
+    expected = [rhs(0.0, state) for state in states]
+    np.testing.assert_allclose(formula.evaluate(states, 0.0, np.array([0.2])), expected, rtol=1e-14)
+    with pytest.raises(TracingError):
+        Formula.traced(lambda t, state: state if state[0] > 0 else -state, 1, {})
+    with pytest.raises(TracingError):
+        Formula.traced(lambda t, state: [state[state > 0].sum()], 1, {})
