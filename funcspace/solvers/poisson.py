@@ -282,17 +282,18 @@ class Poisson:
             return solve, pattern.coupling(values)
 
         def finish(rows: slice, solve: Any, coupling: Any) -> None:
-            right = np.broadcast_to(load, (samples, load.shape[1]))[rows][:, pattern.free].T
+            right = np.broadcast_to(load, (samples, load.shape[1]))[rows]
             values = np.broadcast_to(given, (samples, given.shape[1]))[rows]
             if values.any():
-                right = right - coupling @ values.T
+                right = right.copy()
+                right[:, pattern.free] -= (coupling @ values.T).T
             if isinstance(solve, FrontFactor):
-                out[rows, pattern.free] = solve.rows(right.T)
+                solve.rows(right, pattern.free, out[rows])
             else:
-                found = np.zeros(right.shape)
-                if right.shape[0] and right[keep].shape[0]:
-                    found[keep] = solve(np.ascontiguousarray(right[keep]))
-                out[rows, pattern.free] = found.T
+                out[rows, pattern.free] = 0.0
+                unknown = pattern.free[keep]
+                if len(unknown):
+                    out[rows, unknown] = solve(np.ascontiguousarray(right[:, unknown].T)).T
             out[rows, pattern.fixed] = values
 
         if matrices == 1:

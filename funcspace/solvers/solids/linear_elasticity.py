@@ -224,14 +224,15 @@ class LinearElasticity:
             return solve, pattern.coupling(blocks)
 
         def finish(rows: slice, solve: Any, coupling: Any) -> None:
-            right = np.broadcast_to(load, (samples, pattern.size))[rows][:, pattern.free]
+            right = np.broadcast_to(load, (samples, pattern.size))[rows]
             values = np.broadcast_to(given, (samples, given.shape[1]))[rows]
             if values.any():
-                right = right - (coupling @ values.T).T
+                right = right.copy()
+                right[:, pattern.free] -= (coupling @ values.T).T
             if isinstance(solve, FrontFactor):
-                out[rows, pattern.free] = solve.rows(right)
-            elif right.shape[1]:
-                out[rows, pattern.free] = solve(np.ascontiguousarray(right.T)).T
+                solve.rows(right, pattern.free, out[rows])
+            elif len(pattern.free):
+                out[rows, pattern.free] = solve(np.ascontiguousarray(right[:, pattern.free].T)).T
             out[rows, pattern.fixed] = values
 
         if matrices == 1:
