@@ -163,23 +163,27 @@ class Windows:
                 )
         self._values = torch.cat(rows).mT.contiguous().to(device, dtype)
         self.missing = bool(self._values.isnan().any())
-        self._starts = [s.to(device) for s in starts]
+        self._starts = torch.cat(starts).to(device)
+        counts = torch.tensor([len(s) for s in starts], device=device)
+        self._counts, self._first = counts[:, None], (counts.cumsum(0) - counts)[:, None]
         self._inputs = None
         if recordings[0].inputs is not None:
             driving = [torch.cat(r.inputs) for r in recordings if r.inputs is not None]
             self._inputs = torch.cat(driving).mT.contiguous().to(device, dtype)
-        self._steps = torch.arange(length, device=device)
 
     def draw(self, columns: int, replicas: int | None) -> tuple[Tensor, Tensor | None]:
         """Windows (*replicas, component, instant, column) and the inputs on their steps, from torch's generator."""
         count = 1 if replicas is None else replicas
-        chosen = []
-        for i in range(count):
-            starts = self._starts[i if len(self._starts) > 1 else 0]
-            chosen.append(starts[torch.randint(len(starts), (columns,), device=starts.device)])
-        index = torch.stack(chosen)[:, None, :] + self._steps[:, None]
-        windows = self._values[:, index].movedim(1, 0)
-        inputs = None if self._inputs is None else self._inputs[:, index[:, 1:]].movedim(1, 0)
+        chance = torch.rand(count, columns, dtype=torch.float64, device=self._starts.device)
+        starts = self._starts[self._first + (chance * self._counts).long()]
+        windows = self._cut(self._values, starts, self.length)
+        inputs = None if self._inputs is None else self._cut(self._inputs, starts + 1, self.length - 1)
         if replicas is None:
             return windows[0], None if inputs is None else inputs[0]
         return windows, inputs
+
+    def _cut(self, values: Tensor, starts: Tensor, length: int) -> Tensor:
+        """Stretches of values (component, instant) from the starts (replica, column) on."""
+        count, columns = starts.shape
+        stretches = values.unfold(1, length, 1)[:, starts.flatten()]  # index_select would copy all windows first
+        return stretches.reshape(-1, count, columns, length).permute(1, 0, 3, 2).contiguous()
