@@ -10,6 +10,7 @@ import numpy as np
 
 from funcspace.dynamics.annotations.annotations import Annotations, KindOfMotion
 from funcspace.dynamics.annotations.settled import lifetime, settling
+from funcspace.dynamics.catalogue.formula import Formula
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.invariants import correlation_dimension, decorrelation_time, kaplan_yorke_dimension
 from funcspace.errors import InputError, SolverError
@@ -33,6 +34,7 @@ CORRELATED_POINTS, CORRELATED_PER_PERIOD = 20_000, 50
 SETTLED_AFTER = 1_000.0
 ESCAPED = 1e4
 WITHIN = 1e-9
+STEPS_PER_STRETCH = 1_000_000
 
 
 def annotate(system: System, *, effort: float = 1.0, seed: int = 0, workers: int | None = None) -> Annotations:
@@ -58,7 +60,7 @@ def annotate(system: System, *, effort: float = 1.0, seed: int = 0, workers: int
     """
     if not (np.isfinite(effort) and effort > 0):
         raise InputError(f"the effort must be a positive number; got {effort}")
-    found = _long_run(system, effort, seed, workers)
+    found = _over_jumps(system, effort, seed) if _jumps(system) else _long_run(system, effort, seed, workers)
     if system.kind == "flow" and not system.hamiltonian and found.kind in ("regular", "quasi-periodic"):
         found = _before_settling(system, found, effort, seed, workers)
     if found.kind in ("chaotic", "hyperchaotic", "quasi-periodic", "regular"):
@@ -87,6 +89,56 @@ def _long_run(system: System, effort: float, seed: int, workers: int | None) -> 
         escape = _escape(system, effort, seed, workers)
         return found if escape is None else replace(found, kind="escaping", lifetime=escape)
     return found
+
+
+def _jumps(system: System) -> bool:
+    """Whether the right-hand side of a flow jumps somewhere, which tangent vectors do not see."""
+    if system.kind != "flow" or not isinstance(system.equations, Formula):
+        return False
+    graph = system.equations.graph.reduced(system.equations.outputs)[0]
+    return any(node[0] in ("sign", "floor") for node in graph.nodes)
+
+
+def _over_jumps(system: System, effort: float, seed: int) -> Annotations:
+    """The largest exponent of neighbouring orbits."""
+    from funcspace.dynamics.catalogue.trajectory import starts
+    from funcspace.dynamics.discovery.selection import neighbour_rates
+
+    unit, size = _unit(system), np.broadcast_to(np.asarray(system.scale, dtype=np.float64), system.dimension).copy()
+    first = starts(system, np.random.SeedSequence(seed).entropy, FLOW_ORBITS)[0]
+    block = effort * FLOW_TIME * unit / (FLOW_ORBITS * BLOCKS)
+    rates = np.full((BLOCKS, FLOW_ORBITS), np.nan)
+    for i, state in enumerate(first):
+        stretches = neighbour_rates(
+            system.equations.field_address,
+            system.packed,
+            state,
+            scale=size,
+            sizes=size,
+            moved=np.ones(system.dimension, dtype=bool),
+            period=unit,
+            block=block,
+            steps=STEPS_PER_STRETCH,
+        )
+        for k, (rate, code) in zip(range(-1, BLOCKS), stretches, strict=False):
+            if code:
+                break
+            if k >= 0:
+                rates[k, i] = rate
+    orbits, counted = np.nanmean(rates, axis=0), np.isfinite(rates)
+    value = float(rates[counted].mean())
+    error = float(
+        max(np.nanstd(orbits, ddof=1) / np.sqrt(FLOW_ORBITS), rates[counted].std(ddof=1) / np.sqrt(counted.sum()))
+    )
+    growth = value * block * BLOCKS / 2
+    positive = value > ERRORS * error and growth > FEWEST_EFOLDS
+    orbit = system.reference_orbit[0]
+    return Annotations(
+        kind="chaotic" if positive else "regular",
+        largest_exponent=Estimate(value, error),
+        mean_divergence=float(system.divergence(orbit).mean()),
+        time=block * float(counted.sum()) / unit,
+    )
 
 
 def _summary(system: System, local: LocalExponents, counted: np.ndarray) -> Annotations:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import funcspace.dynamics as dynamics
-from funcspace.dynamics.discovery.candidate import Mutation, candidate, founder
+from funcspace.dynamics.discovery.candidate import Mutation, candidate, default_founders, founder
 from funcspace.dynamics.discovery.search import discover
 from funcspace.dynamics.discovery.discovery_store import DiscoveryStore
 from funcspace.dynamics.discovery.selection import Trial, try_candidate
@@ -138,3 +138,9 @@ def test_bad_input(tmp_path):
         discover(1, founders=FOUNDERS, path=tmp_path)
     with pytest.raises(SolverError, match="of 201 candidates only 0 are chaotic"):
         discover(1, founders=("KawczynskiStrizhak",), mutation=Mutation(jitter=0.0, skew=0.0), trial=SHORT)
+
+
+def test_founders_are_those_that_stay_chaotic():
+    names = default_founders()
+    assert {"Lorenz", "Rossler", "Duffing", "HyperRossler"} <= set(names)
+    assert not {"Torus", "PanXuZhou", "ForcedVanDerPol", "HyperLu", "ArnoldBeltramiChildress"} & set(names)
