@@ -20,8 +20,8 @@ import numpy as np
 import funcspace.dynamics as dynamics
 import funcspace.dynamics.frozen_data as package
 from funcspace.dynamics.catalogue.trajectory import starts
-from funcspace.dynamics.frozen_data.frozen_trajectory import integrated
 from funcspace.dynamics.frozen_data.frozen_record import FrozenRecord, content_hash, frozen_names, frozen_record
+from funcspace.dynamics.frozen_data.frozen_trajectory import integrated
 
 PROTOCOL: dict[str, Any] = {"segments": 50, "points": 100, "seed": 0, "method": "auto", "tolerance": 1e-13}
 
