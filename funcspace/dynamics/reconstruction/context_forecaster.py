@@ -100,7 +100,13 @@ class ContextForecaster:
         return Function(space, shaped.to(context.dtype), name=context.name, units=context.units)
 
     def evaluate(
-        self, test: Any, *, context: int | None = None, horizon: int | None = None, smoothing: float = 20.0
+        self,
+        test: Any,
+        *,
+        context: int | None = None,
+        horizon: int | None = None,
+        bins: int | None = None,
+        smoothing: float = 20.0,
     ) -> dict[str, float]:
         """Scores of the forecast after the first part of an orbit beside the rest of it.
 
@@ -109,6 +115,7 @@ class ContextForecaster:
         test : one trajectory.
         context : instants at its start that are given to the model; `self.context` by default.
         horizon : steps that are compared; all the rest by default.
+        bins : per component, see `state_space_divergence`.
         smoothing : of the spectra, see `spectral_distance`.
 
         Returns
@@ -132,9 +139,10 @@ class ContextForecaster:
         truth = orbit[context : None if horizon is None else context + horizon]
         run = self.forecast(orbit[:context], len(truth)).numpy()
         mean, scale = truth.mean(axis=0), truth.std(axis=0)
+        given: dict[str, Any] = {} if bins is None else {"bins": bins}
         standard = ((truth - mean) / scale, (run - mean) / scale)
         return {
-            "state_space_divergence": float(state_space_divergence(*standard)),
+            "state_space_divergence": float(state_space_divergence(*standard, **given)),
             "spectral_distance": float(spectral_distance(*standard, smoothing=smoothing)),
             "mase_10": float(mase(truth[:10], run[:10], orbit[:context])),
         }

@@ -22,7 +22,7 @@ from torch.autograd.function import once_differentiable
 
 from funcspace.solvers.threads import available_cores
 
-__all__ = ["Family", "compiled_scan", "plain_scan"]
+__all__ = ["Family", "arrays_of", "compiled_scan", "over_ranges", "plain_scan"]
 
 Family = Literal["al_rnn", "shallow", "dendritic"]
 COLUMNS = 16  # that fill the registers of `sixteen_floats`
@@ -106,8 +106,8 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(available_cores(), thread_name_prefix="scan")
 
 
-def _over_replicas(count: int, work: Callable[[int, int], None]) -> None:
-    """Call work(first, last) on ranges that cover the replicas, one for each thread."""
+def over_ranges(count: int, work: Callable[[int, int], None]) -> None:
+    """Call work(first, last) on ranges that cover 0 .. count - 1, one for each thread."""
     threads = min(count, torch.get_num_threads(), available_cores())
     if threads == 1:
         work(0, count)
@@ -116,7 +116,8 @@ def _over_replicas(count: int, work: Callable[[int, int], None]) -> None:
     list(_pool().map(work, bounds[:-1], bounds[1:]))
 
 
-def _arrays(*tensors: Tensor) -> list[np.ndarray]:
+def arrays_of(*tensors: Tensor) -> list[np.ndarray]:
+    """What compiled loops take of tensors on the CPU."""
     return [tensor.detach().contiguous().numpy() for tensor in tensors]
 
 
@@ -138,10 +139,10 @@ class _Scan(torch.autograd.Function):
         forward = _kernels(family, start).forward_all
         count, units, columns = start.shape
         states = start.new_empty(count, units, steps, columns)
-        arrays = _arrays(start, targets, gain, drive, states)
-        weights = _arrays(*parameters)
+        arrays = arrays_of(start, targets, gain, drive, states)
+        weights = arrays_of(*parameters)
 
-        _over_replicas(count, lambda first, last: forward(first, last, *weights, *options, *arrays))
+        over_ranges(count, lambda first, last: forward(first, last, *weights, *options, *arrays))
         ctx.save_for_backward(start, targets, gain, states, *parameters)
         ctx.family, ctx.options, ctx.driven = family, options, drive.shape[1] > 0
         return states
@@ -157,11 +158,11 @@ class _Scan(torch.autograd.Function):
         driven = ctx.driven and needed[6]
         of_drive = torch.empty_like(states) if driven else states.new_zeros(len(start), 0, 1, 1)
         of_parameters = [torch.zeros_like(p, memory_format=torch.contiguous_format) for p in parameters]
-        weights = _arrays(*parameters)
-        arrays = _arrays(start, targets, gain, states, cotangents[0])
+        weights = arrays_of(*parameters)
+        arrays = arrays_of(start, targets, gain, states, cotangents[0])
         results = [t.numpy() for t in (of_start, of_targets, of_drive, *of_parameters)]
 
-        _over_replicas(len(start), lambda first, last: backward(first, last, *weights, *ctx.options, *arrays, *results))
+        over_ranges(len(start), lambda first, last: backward(first, last, *weights, *ctx.options, *arrays, *results))
         return (
             None, None, None, of_start, of_targets if needed[4] else None, None, of_drive if driven else None,
             *of_parameters,

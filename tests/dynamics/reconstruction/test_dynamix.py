@@ -44,7 +44,8 @@ def forecaster():
         DynaMix(2, latent=10, experts=6), [turning(a) for a in (0.2, -0.2, 0.3, -0.3)],
         validation=[turning(a) for a in (0.25, -0.25)],
         algorithm=ContextForcing(context=40, sequence=12, interval=6, noise=0.01),
-        epochs=12, validate_every=6, learning_rate=2e-2, schedule="cosine", seed=0, progress=False,
+        epochs=12, validate_every=6, learning_rate=2e-2, schedule="cosine", precision="64", seed=0,
+        progress=False,
     )  # fmt: skip
 
 
@@ -116,6 +117,23 @@ class TestModel:
         weights = tuple(getattr(model, name).detach().requires_grad_() for name in names)
         assert torch.autograd.gradcheck(run, weights)
 
+    @pytest.mark.parametrize("interval", [2, 3, 99])
+    @pytest.mark.parametrize(("relu", "experts"), [(2, 3), (0, 1), (5, 2)])
+    def test_the_compiled_scan_is_the_plain_one(self, interval, relu, experts):
+        model = disturbed(2, 5, experts=experts, relu=relu)
+        with torch.no_grad():
+            model.tau[1] *= -1.0
+        context, targets = random(3, 8, 2), random(3, 7, 2, seed=1)
+        found = []
+        for compiled in (True, False):
+            torch.manual_seed(0)
+            model.zero_grad()
+            predicted = model(context, targets, interval, compiled=compiled)
+            (predicted * random(3, 7, 2, seed=2)).sum().backward()
+            found.append([predicted.detach(), *(p.grad for p in model.parameters())])
+        for one, other in zip(*found, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+
     def test_the_query_passes_no_gradient_to_the_state(self):
         model = disturbed(2, 4, experts=3)
         with torch.no_grad():
@@ -132,6 +150,8 @@ class TestModel:
             model.sigma.zero_()
         context, targets = random(2, 6, 2), random(2, 7, 2, seed=1)
         torch.testing.assert_close(model(context, targets, 7), model.generate(context, 7))
+        long = model.generate(context, 450)  # in stretches
+        torch.testing.assert_close(model(context, random(2, 450, 2), 999), long)
         encoded, z, found = model.encode(context), model.start(context[:, -1]), []
         for t in range(7):
             z = model.step(z, encoded)
@@ -233,7 +253,8 @@ class TestTraining:
         def weights(seed):
             model = DynaMix(2, latent=4, experts=2)
             algorithm = ContextForcing(context=10, sequence=5)
-            fs.fit(model, turning(0.2), algorithm=algorithm, epochs=1, batch_size=200, seed=seed, progress=False)
+            fs.fit(model, turning(0.2), algorithm=algorithm, epochs=1, batch_size=200, precision="64", seed=seed,
+                   progress=False)  # fmt: skip
             return model.W.detach()
 
         state = torch.get_rng_state()

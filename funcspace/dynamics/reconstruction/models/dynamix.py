@@ -9,11 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from funcspace.dynamics.reconstruction.context_scan import context_scan
 from funcspace.dynamics.reconstruction.models.initial_weights import contracting, gaussian, glorot, uniform
 from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.errors import InputError
 
 __all__ = ["Context", "DynaMix"]
+
+STRETCH = 200  # steps of a free run that are made at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,19 +150,41 @@ class DynaMix(nn.Module):
         context: Float[Tensor, "batch instant observed"],
         targets: Float[Tensor, "batch time observed"],
         interval: int,
+        *,
+        compiled: bool | None = None,
     ) -> Float[Tensor, "batch time observed"]:
         """Observations after a context; at every interval-th step the targets then take the place of the first units.
 
         epsilon is drawn from torch's global generator.
+
+        Parameters
+        ----------
+        compiled : whether to take the compiled loop, whose gradients do not reach context and targets but by the
+            features and the start; by default on the CPU.
         """
-        encoded = self.encode(context)
-        z = self.start(context[:, -1])
-        steps = targets.shape[1]
-        epsilon = torch.randn(steps, len(z), self.observed, dtype=z.dtype, device=z.device)
-        found = []
-        for t in range(steps):
-            z = self.step(z, encoded, epsilon[t])
-            found.append(z[:, : self.observed])
+        epsilon = torch.randn_like(targets)
+        states = self.scan(self.start(context[:, -1]), self.encode(context), targets, epsilon, interval, compiled)
+        return states[..., : self.observed]
+
+    def scan(
+        self,
+        start: Float[Tensor, "batch latent"],
+        context: Context,
+        targets: Float[Tensor, "batch time observed"],
+        epsilon: Float[Tensor, "batch time observed"],
+        interval: int,
+        compiled: bool | None = None,
+    ) -> Float[Tensor, "batch time latent"]:
+        """The states after a start, before forcing; see `forward`."""
+        if compiled is None:
+            compiled = start.device.type == "cpu"
+        if compiled:
+            weights = (self.A, self.W, self.h, self.D, self.sigma, self.U, self.V, self.tau.abs())
+            return context_scan(start, context.frames, context.features, targets, epsilon, interval, self.relu, weights)
+        z, found = start, []
+        for t in range(targets.shape[1]):
+            z = self.step(z, context, epsilon[:, t])
+            found.append(z)
             if (t + 1) % interval == 0:
                 z = torch.cat([targets[:, t], z[:, self.observed :]], dim=-1)
         return torch.stack(found, dim=1)
@@ -181,12 +206,14 @@ class DynaMix(nn.Module):
         encoded = self.encode(context)
         z = self.start(context[:, -1])
         found = z.new_empty(len(z), steps, self.observed)
-        for t in range(steps):
-            epsilon = None
+        for first in range(0, steps, STRETCH):
+            count = min(STRETCH, steps - first)
+            epsilon = z.new_zeros(len(z), count, self.observed)
             if generator is not None:
-                epsilon = torch.randn(len(z), self.observed, generator=generator, dtype=z.dtype).to(z.device)
-            z = self.step(z, encoded, epsilon)
-            found[:, t] = z[:, : self.observed]
+                epsilon = torch.randn(epsilon.shape, generator=generator, dtype=z.dtype).to(z.device)
+            states = self.scan(z, encoded, torch.zeros_like(epsilon), epsilon, STRETCH + 1)
+            z = states[:, -1]
+            found[:, first : first + count] = states[..., : self.observed]
         return found
 
     def noise_penalty(self) -> Float[Tensor, ""]:
