@@ -18,7 +18,7 @@ FloatArray = NDArray[np.float64]
 Method = Literal["auto", "direct", "multigrid"]
 
 # Above these sizes the fill-in of a factorisation costs more than multigrid, by dimension.
-DIRECT_LIMITS = {1: 10_000_000, 2: 250_000, 3: 12_000}
+DIRECT_LIMITS = {1: 10_000_000, 2: 150_000, 3: 10_000}
 REUSED_LIMITS = {1: 10_000_000, 2: 480_000, 3: 16_000}
 
 
@@ -123,23 +123,7 @@ def _direct(matrix: Any, many: bool) -> Callable[[FloatArray], FloatArray]:
 def _multigrid(
     matrix: Any, tolerance: float, max_iterations: int, near_nullspace: FloatArray | None = None
 ) -> Callable[[FloatArray], FloatArray]:
-    pyamg = require("pyamg", feature='method="multigrid"', install='pip install "funcspace[fem]"')
-    # Local weights in place of spectral radii: those would be estimated from random vectors of the global generator.
-    per_node = matrix.blocksize[0] if matrix.format == "bsr" else 1
-    if per_node == 1:
-        matrix = matrix.tocsr()
-    hierarchy = pyamg.smoothed_aggregation_solver(
-        matrix,
-        B=near_nullspace,
-        symmetry="symmetric",
-        strength=("symmetric", {"theta": 0.05 if per_node > 1 else 0.0 if matrix.nnz < 12 * matrix.shape[0] else 0.02}),
-        smooth=("jacobi", {"weighting": "local", "omega": 4.0 / 3.0}),
-        presmoother=("gauss_seidel", {"sweep": "forward"}),
-        postsmoother=("gauss_seidel", {"sweep": "backward"}),
-        improve_candidates=None,
-        max_coarse=200,
-        coarse_solver="splu",
-    )
+    run = _block_cycles(matrix, near_nullspace) if near_nullspace is not None else _scalar_cycles(matrix)
 
     def one(load: FloatArray) -> FloatArray:
         norm = float(np.linalg.norm(load))
@@ -152,10 +136,7 @@ def _multigrid(
             relative = float(np.linalg.norm(residual)) / norm
             if relative <= tolerance:
                 return found
-            step = hierarchy.solve(
-                residual, tol=min(0.5, 0.5 * tolerance / relative), maxiter=max_iterations, accel="cg", cycle="V"
-            )
-            found = found + step
+            found = found + run(residual, min(0.5, 0.5 * tolerance / relative), max_iterations)
         relative = float(np.linalg.norm(load - matrix @ found)) / norm
         if not relative <= max(tolerance, _rounding(matrix, found, norm)):
             raise SolverError(
@@ -169,6 +150,32 @@ def _multigrid(
         return one(load) if load.ndim == 1 else np.stack([one(column) for column in load.T], axis=1)
 
     return solve
+
+
+def _scalar_cycles(matrix: Any) -> Callable[[FloatArray, float, int], FloatArray]:
+    from funcspace.solvers.smoothed_aggregation import SmoothedAggregation
+
+    matrix = matrix.tocsr()
+    matrix.sort_indices()
+    return SmoothedAggregation(matrix, 0.0 if matrix.nnz < 12 * matrix.shape[0] else 0.02).solve
+
+
+def _block_cycles(matrix: Any, near_nullspace: FloatArray) -> Callable[[FloatArray, float, int], FloatArray]:
+    pyamg = require("pyamg", feature='method="multigrid"', install='pip install "funcspace[fem]"')
+    # Local weights in place of spectral radii: those would be estimated from random vectors of the global generator.
+    hierarchy = pyamg.smoothed_aggregation_solver(
+        matrix,
+        B=near_nullspace,
+        symmetry="symmetric",
+        strength=("symmetric", {"theta": 0.05}),
+        smooth=("jacobi", {"weighting": "local", "omega": 4.0 / 3.0}),
+        presmoother=("gauss_seidel", {"sweep": "forward"}),
+        postsmoother=("gauss_seidel", {"sweep": "backward"}),
+        improve_candidates=None,
+        max_coarse=200,
+        coarse_solver="splu",
+    )
+    return lambda load, tolerance, most: hierarchy.solve(load, tol=tolerance, maxiter=most, accel="cg", cycle="V")
 
 
 def _rounding(matrix: Any, found: FloatArray, norm: float) -> float:
