@@ -37,6 +37,7 @@ class Reconstruction:
     components, name, units, time_unit : of the data.
     history : one record per epoch.
     provenance : versions, seed and settings of the training.
+    steps : the steps of the replicas, where they learned from data with differing ones; such replicas run one by one.
     """
 
     model: Any
@@ -47,12 +48,16 @@ class Reconstruction:
     time_unit: str = ""
     history: list[dict[str, Any]] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
+    steps: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, model: nn.Module, recordings: Sequence[Recording]) -> Reconstruction:
         """A model and what it learned from."""
         first = recordings[0]
-        return cls(model, first.step, first.components, first.name, first.units, first.time_unit)
+        steps = tuple(r.step for r in recordings)
+        found = cls(model, first.step, first.components, first.name, first.units, first.time_unit)
+        found.steps = steps if len(set(steps)) > 1 else ()
+        return found
 
     @property
     def mean(self) -> Tensor:
@@ -78,9 +83,12 @@ class Reconstruction:
         """One of the replicas."""
         model: PiecewiseLinearRNN = self.model.replica(index)
         return Reconstruction(
-            model.eval(), self.step, self.components, self.name, self.units, self.time_unit,
+            model.eval(), self._step_of(index), self.components, self.name, self.units, self.time_unit,
             self.history, self.provenance | {"replica": index},
         )  # fmt: skip
+
+    def _step_of(self, index: int) -> float:
+        return self.steps[index] if self.steps else self.step
 
     def rollout(self, initial: Function, steps: int, *, inputs: Function | None = None) -> Function:
         """A free run of the map.
@@ -105,6 +113,8 @@ class Reconstruction:
         """
         if steps < 1:
             raise InputError(f"steps must be at least 1, got {steps}")
+        if self.steps:
+            raise InputError("the replicas make steps of different lengths; run one: reconstruction.replica(index)")
         past = self._states(initial)
         batch = past.shape[:-2]
         past = past.reshape(-1, *past.shape[-2:])
@@ -261,7 +271,7 @@ class Reconstruction:
                 self._check_context(history)
             found.append(
                 free_run_spectrum(
-                    model, history, steps, transient=transient, dt=self.step, count=count, every=every, blocks=blocks,
+                    model, history, steps, transient=transient, dt=self._step_of(i), count=count, every=every, blocks=blocks,
                     seed=seed,
                 )
             )  # fmt: skip

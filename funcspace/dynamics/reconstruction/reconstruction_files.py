@@ -29,6 +29,7 @@ def save_reconstruction(reconstruction: Reconstruction, folder: Path) -> Path:
         "model": {"class": f"{type(model).__module__}:{type(model).__qualname__}", "config": model_config(model)},
         "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
         "step": reconstruction.step,
+        "steps": list(reconstruction.steps),
         "components": list(reconstruction.components),
         "name": reconstruction.name,
         "units": reconstruction.units,
@@ -63,7 +64,7 @@ def load_reconstruction(folder: Path) -> Reconstruction:
         return Reconstruction(
             model, float(description["step"]), tuple(description["components"]),
             description["name"], description["units"], description["time_unit"], description["history"],
-            description["provenance"],
+            description["provenance"], tuple(description.get("steps", ())),
         )  # fmt: skip
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         if isinstance(error, CheckpointError):

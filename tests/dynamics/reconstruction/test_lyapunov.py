@@ -65,3 +65,21 @@ def test_products_in_stretches_give_what_all_at_once_give():
     whole = m.lyapunov_spectrum_of_products(matrices, every=3)
     parts = m.lyapunov_spectrum_of_products((part for part in np.array_split(matrices, 7)), every=3)
     assert (whole.value == parts.value).all() and (whole.error == parts.error).all()
+
+
+def test_replicas_with_steps_of_their_own(tmp_path):
+    system = fs.dynamics.system("Lorenz")
+    slow, fast = (system.trajectory(400, dt=dt, seed=0) for dt in (0.02, 0.01))
+    trained = fs.fit(
+        fs.dynamics.ClippedShallowPLRNN(3, hidden=8, replicas=2), fs.dynamics.PerReplica([slow, fast]), epochs=1,
+        algorithm=fs.dynamics.GeneralizedTeacherForcing(sequence=20), progress=False,
+    )  # fmt: skip
+    trained.save(tmp_path / "two")
+    trained = fs.load(tmp_path / "two")
+    assert [trained.replica(i).step for i in range(2)] == [0.02, 0.01]
+    both = trained.lyapunov_spectrum(steps=200, transient=50)
+    for i in range(2):
+        np.testing.assert_allclose(trained.replica(i).lyapunov_spectrum(steps=200, transient=50).value, both.value[i])
+    with pytest.raises(fs.InputError, match=r"run one: reconstruction\.replica"):
+        trained.rollout(slow[:1], 10)
+    assert trained.replica(1).rollout(fast[:1], 10).space.domain.step == 0.01
