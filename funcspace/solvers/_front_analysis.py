@@ -10,6 +10,30 @@ LEAF = 10
 
 
 @njit(cache=True, nogil=True)
+def median(values, high):
+    """The upper median of the first `high` values, which are reordered (Hoare's selection)."""
+    wanted, low, last = high // 2, 0, high - 1
+    while low < last:
+        pivot, i, j = values[(low + last) // 2], low, last
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while values[j] > pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if wanted <= j:
+            last = j
+        elif wanted >= i:
+            low = i
+        else:
+            break
+    return values[wanted]
+
+
+@njit(cache=True, nogil=True)
 def dissect(start, column, points):
     """Nested dissection of a symmetric graph by cuts across the longest side: the nodes, separators last.
 
@@ -18,26 +42,27 @@ def dissect(start, column, points):
     n, dim = points.shape
     order, side = np.arange(n), np.full(n, -1, np.int64)
     scratch, values = np.empty(n, np.int64), np.empty(n)
-    todo = [(0, n)]
-    while len(todo):
-        low, high = todo.pop()
+    todo, count = np.empty((n + 2, 2), np.int64), 1
+    todo[0, 0], todo[0, 1] = 0, n
+    while count > 0:
+        count -= 1
+        low, high = todo[count]
         if high - low <= LEAF:
             continue
-        axis, widest = 0, -1.0
+        axis, widest, lowest = 0, -1.0, 0.0
         for d in range(dim):
             least, most = np.inf, -np.inf
             for p in range(low, high):
                 x = points[order[p], d]
                 least, most = min(least, x), max(most, x)
             if most - least > widest * (1 + 1e-9):
-                axis, widest = d, most - least
+                axis, widest, lowest = d, most - least, least
         if not widest > 0.0:
             continue
         for p in range(low, high):
-            values[p] = points[order[p], axis]
-        part = np.partition(values[low:high], (high - low) // 2)
-        cut = part[(high - low) // 2] - 1e-9 * widest
-        if not part.min() < cut:
+            values[p - low] = points[order[p], axis]
+        cut = median(values, high - low) - 1e-9 * widest
+        if not lowest < cut:
             cut += 2e-9 * widest
         for p in range(low, high):
             side[order[p]] = 1 if points[order[p], axis] >= cut else 0
@@ -62,8 +87,9 @@ def dissect(start, column, points):
         for p in range(low, high):
             order[p] = scratch[p]
             side[order[p]] = -1
-        todo.append((low, ends[0]))
-        todo.append((ends[0], ends[1]))
+        todo[count, 0], todo[count, 1] = low, ends[0]
+        todo[count + 1, 0], todo[count + 1, 1] = ends[0], ends[1]
+        count += 2
     return order
 
 
@@ -172,14 +198,16 @@ def layout(first, begin, below):
     owner = np.empty(n, np.int64)
     start = np.zeros(fronts + 1, np.int64)
     for s in range(fronts):
-        owner[first[s] : first[s + 1]] = s
+        for j in range(first[s], first[s + 1]):
+            owner[j] = s
         last = first[s + 1] - 1
         start[s + 1] = start[s] + begin[last + 1] - begin[last]
     rows, relative = np.empty(start[-1], np.int64), np.empty(start[-1], np.int64)
     parent, depth = np.full(fronts, -1), np.zeros(fronts, np.int64)
     for s in range(fronts):
         last = first[s + 1] - 1
-        rows[start[s] : start[s + 1]] = below[begin[last] : begin[last + 1]]
+        for t in range(start[s + 1] - start[s]):
+            rows[start[s] + t] = below[begin[last] + t]
         if start[s + 1] > start[s]:
             parent[s] = owner[rows[start[s]]]
     for s in range(fronts - 1, -1, -1):
