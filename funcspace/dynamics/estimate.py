@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from funcspace.dynamics.pickling import by_fields
 from funcspace.errors import InputError
 
 __all__ = ["Estimate"]
@@ -56,6 +57,8 @@ class Estimate:
             array.setflags(write=False)
             object.__setattr__(self, name, float(array) if array.ndim == 0 else array)
         object.__setattr__(self, "details", MappingProxyType(dict(self.details)))
+
+    __reduce__ = by_fields
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from funcspace.dynamics.estimate import Estimate
+from funcspace.dynamics.pickling import by_fields
 from funcspace.errors import InputError
 
 __all__ = ["CHAOTIC_KINDS", "KINDS", "Annotations", "KindOfMotion"]
@@ -92,6 +93,8 @@ class Annotations(Mapping[str, Any]):
     def __repr__(self) -> str:
         inside = ", ".join(f"{name}={value}" for name, value in self.known().items())
         return f"Annotations({inside})"
+
+    __reduce__ = by_fields
 
     def to_record(self) -> dict[str, Any]:
         """Plain data for JSON: numbers to six digits, an Estimate as [value, error]; `dysts` is left out."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -48,6 +49,9 @@ class CompiledFunction:
                 "without branches (numpy.where, numpy.maximum) or give its entries one by one"
             )
         self.variables: tuple[str, ...] = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(CompiledFunction, discrete=self.discrete), (self.function, self.dimension, self.shapes)
 
     @property
     def entries(self) -> int:

@@ -154,6 +154,9 @@ class CompiledDelayFunction:
                 "without branches (numpy.where, numpy.maximum) or give its entries one by one"
             )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CompiledDelayFunction, (self.function, self.dimension, self.delays, self.shapes)
+
     def pack(self, parameters: Mapping[str, Any]) -> np.ndarray:
         """The parameters as a vector, or (batch, entries) where one has a batch axis."""
         return packed_parameters(self.shapes, parameters)

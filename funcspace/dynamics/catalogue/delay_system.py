@@ -13,6 +13,7 @@ import numpy as np
 from funcspace.dynamics.annotations.annotations import Annotations
 from funcspace.dynamics.catalogue.delay_equations import CompiledDelayFunction, DelayFormula
 from funcspace.dynamics.catalogue.system import checked_parameters, short, unknown
+from funcspace.dynamics.pickling import by_fields
 from funcspace.errors import InputError
 from funcspace.geometry.cached_property import cached_property
 
@@ -65,6 +66,7 @@ class DelaySystem:
     citation: str = ""
     annotations: Annotations = field(default_factory=Annotations)
     kind = "delay"
+    __reduce__ = by_fields
 
     def __post_init__(self) -> None:
         if self.period is not None and not (np.isfinite(self.period) and self.period > 0):

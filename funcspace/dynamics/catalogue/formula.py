@@ -15,6 +15,7 @@ from funcspace.dynamics.compiled.evaluation import evaluate
 from funcspace.dynamics.compiled.expression import ExpressionArray, Graph, TracingError
 from funcspace.dynamics.compiled.llvm_code import extended_address, field_address
 from funcspace.dynamics.compiled.tracing import entries, retargeted
+from funcspace.dynamics.pickling import by_fields
 from funcspace.errors import InputError
 from funcspace.geometry.cached_property import cached_property
 
@@ -59,6 +60,8 @@ class Formula:
     shapes: Mapping[str, tuple[int, ...]]
     wrapped: tuple[int, ...] = ()
     variables: tuple[str, ...] = ()
+
+    __reduce__ = by_fields
 
     @classmethod
     def traced(

@@ -14,6 +14,7 @@ import numpy as np
 from funcspace.dynamics.annotations.annotations import Annotations
 from funcspace.dynamics.catalogue.formula import Formula
 from funcspace.dynamics.estimate import Estimate
+from funcspace.dynamics.pickling import by_fields
 from funcspace.errors import InputError
 from funcspace.geometry.cached_property import cached_property
 
@@ -74,6 +75,7 @@ class System:
     description: str = ""
     citation: str = ""
     annotations: Annotations = field(default_factory=Annotations)
+    __reduce__ = by_fields
 
     def __post_init__(self) -> None:
         start = np.array(self.initial, dtype=np.float64)
@@ -98,11 +100,9 @@ class System:
     @property
     def variables(self) -> tuple[str, ...]:
         """Names of the components."""
-        if self.equations.variables:
-            return self.equations.variables
-        return (
-            tuple("xyz"[: self.dimension]) if self.dimension <= 3 else tuple(f"x{i + 1}" for i in range(self.dimension))
-        )
+        d = self.dimension
+        numbered = tuple("xyz"[:d]) if d <= 3 else tuple(f"x{i + 1}" for i in range(d))
+        return self.equations.variables or numbered
 
     def rhs(self, state: Any, t: Any = 0.0) -> Any:
         """The derivatives (of a map: the next state) at states (..., dimension): an array or tensor like `state`."""
@@ -340,9 +340,8 @@ class System:
         raise TypeError(f"{self.name} is a system and no sequence; system.trajectory(n) gives states")
 
     def __repr__(self) -> str:
-        kind = {"flow": "flow", "map": "map"}[self.kind]
         values = ", ".join(f"{k}={short(v)}" for k, v in self.parameters.items())
-        return f"System {self.name!r}: {kind} of dimension {self.dimension}{', ' + values if values else ''}"
+        return f"System {self.name!r}: {self.kind} of dimension {self.dimension}{', ' + values if values else ''}"
 
     def _repr_html_(self) -> str:
         rows = "".join(
