@@ -50,8 +50,8 @@ machine has other users), the best of several turns taken in turn by both sides:
 
 EXPLAINED = """\
 "First": everything from the mesh on, that is dof numbering, quadrature, sparsity, boundary conditions, assembly and
-solve. "Again": another coefficient on what is there, assembly and solve. A ratio below 1 says that ours is faster. Ours chooses its method
-by the size: a multifrontal Cholesky factorisation in all of these cases."""
+solve. "Again": another coefficient on what is there, assembly and solve. A ratio below 1 says that ours is faster. Ours
+chooses its method by the size: a multifrontal Cholesky factorisation in all of these cases."""
 
 BATCHED = """\
 Milliseconds of processor time per sample. "Coefficients": each sample has its own coefficient, so its own matrix;

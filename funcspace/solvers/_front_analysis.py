@@ -94,6 +94,44 @@ def dissect(start, column, points):
 
 
 @njit(cache=True, nogil=True)
+def upper_triangle(start, column, order):
+    """The upper triangle of a reordered symmetric CSR matrix: starts of columns, rows, and places of the entries."""
+    n = len(order)
+    place, begin = np.empty(n, np.int64), np.zeros(n + 1, np.int64)
+    for k in range(n):
+        place[order[k]] = k
+    for k in range(n):
+        i = order[k]
+        begin[k + 1] = begin[k]
+        for p in range(start[i], start[i + 1]):
+            if place[column[p]] <= k:
+                begin[k + 1] += 1
+    row, source = np.empty(begin[n], np.int64), np.empty(begin[n], np.int64)
+    for k in range(n):
+        i, q = order[k], begin[k]
+        for p in range(start[i], start[i + 1]):
+            if place[column[p]] <= k:
+                row[q], source[q] = place[column[p]], p
+                q += 1
+    return begin, row, source
+
+
+@njit(cache=True, nogil=True)
+def grouped(front, count):
+    """Where the entries of each front start when they are sorted by front, and their order then."""
+    ends, order = np.zeros(count + 1, np.int64), np.empty(len(front), np.int64)
+    for s in front:
+        ends[s + 1] += 1
+    for s in range(count):
+        ends[s + 1] += ends[s]
+    free = ends.copy()
+    for p in range(len(front)):
+        order[free[front[p]]] = p
+        free[front[p]] += 1
+    return ends, order
+
+
+@njit(cache=True, nogil=True)
 def tree(n, start, row):
     """The elimination tree of a matrix, from its upper triangle in columns, and the nodes, children before parents."""
     parent, ancestor = np.full(n, -1), np.full(n, -1)

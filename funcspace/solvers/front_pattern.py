@@ -49,22 +49,15 @@ class FrontPattern:
     """
 
     def __init__(self, pattern: Any, order: IntArray) -> None:
-        import scipy.sparse as sp
-
         from funcspace.solvers import _front_analysis
 
         analysis: Any = _front_analysis
         n = self.size = int(pattern.shape[0])
-        numbered = sp.csr_matrix(
-            (np.arange(1, pattern.nnz + 1, dtype=np.float64), pattern.indices, pattern.indptr), shape=pattern.shape
-        )
-
-        def upper(order: IntArray) -> Any:
-            found = sp.triu(numbered[order][:, order], format="csc")
-            return found, (n, found.indptr.astype(np.int64), found.indices.astype(np.int64))
-
-        self.order: IntArray = np.asarray(order)[analysis.tree(*upper(order)[1])[1]]
-        matrix, (_, start, row) = upper(self.order)
+        graph = (pattern.indptr.astype(np.int64), pattern.indices.astype(np.int64))
+        order = np.asarray(order, dtype=np.int64)
+        start, row, _ = analysis.upper_triangle(*graph, order)
+        self.order: IntArray = order[analysis.tree(n, start, row)[1]]
+        start, row, places = analysis.upper_triangle(*graph, self.order)
         parents, begin, below = analysis.columns(n, start, row)
         first = analysis.fronts(parents, begin, SMALL, WASTE)
         owner, rows_start, self.rows, relative, parent, depth = analysis.layout(first, begin, below)
@@ -73,9 +66,8 @@ class FrontPattern:
         high = width + below
         children = np.bincount(parent[parent >= 0], minlength=len(width))
         panels = np.concatenate([[0], np.cumsum(high * width)])
-        by_front = np.argsort(front, kind="stable")
-        ends = np.concatenate([[0], np.cumsum(np.bincount(front, minlength=len(width)))])
-        self.sources: IntArray = (matrix.data.astype(np.int64) - 1)[by_front]
+        ends, by_front = analysis.grouped(front, len(width))
+        self.sources: IntArray = places[by_front]
         self.row_places: IntArray = (down * width[front] + across)[by_front]
         self.column_places: IntArray = (across * (high + PADDING)[front] + down)[by_front]
         self.fronts = (first, rows_start, relative, children, depth, panels, ends)
