@@ -178,8 +178,8 @@ def main() -> None:
         "",
         f"{a.replicas} seeds as replicas of one model; {50 * a.epochs:,} updates with RAdam on windows of 200 steps",
         "(300 for Rössler), batches of 16, 5 % noise; forcing every 16th step (8th). Each replica keeps its best",
-        f"weights by the divergence on the training orbit of {a.length:,} states; scores against an independent one, 30 bins,",
-        "spectra smoothed with sigma 20.",
+        f"weights by the divergence on the training orbit of {a.length:,} states; scores against an independent one,",
+        "30 bins, spectra smoothed with sigma 20.",
         "",
     ]
     for name, part in parts.items():

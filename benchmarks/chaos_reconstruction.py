@@ -68,10 +68,10 @@ def main() -> None:
         "# All chaotic three-dimensional flows as one batch",
         "",
         f"{len(names)} systems; clipped shallow PLRNNs with {a.hidden} hidden units, generalised teacher forcing with",
-        f"alpha = {a.alpha:g}, {50 * a.epochs:,} updates on windows of 200 of {a.length:,} standardised states at 100 per",
-        "period. D_stsp with 30 bins, free runs of 1.25 times the length without the first quarter; the floor is the",
-        "divergence between the two true",
-        f"orbits. Training of all took {wall:.0f} s ({cpu:.0f} s of processor time) on {os.cpu_count()} cores, "
+        f"alpha = {a.alpha:g}, {50 * a.epochs:,} updates on windows of 200 of {a.length:,} standardised states at",
+        "100 per period. D_stsp with 30 bins, free runs of 1.25 times the length without the first quarter; the floor",
+        "is the divergence between the two true orbits.",
+        f"Training of all took {wall:.0f} s ({cpu:.0f} s of processor time) on {os.cpu_count()} cores, "
         f"{1e3 * cpu / len(names) / (50 * a.epochs):.3f} ms",
         "per model and update.",
         "",
