@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from itertools import pairwise
 
 import numpy as np
@@ -113,6 +114,8 @@ class TestModel:
                 x, error, stiffness, k = tsit5_step(model.velocity, x, 0.5, k)
                 total = total + (0.5 * error.norm(dim=-1) if heuristic == "error" else stiffness)
             torch.testing.assert_close(model.latent_penalty(), total.mean())
+            twin = copy.deepcopy(model)
+            torch.testing.assert_close(twin(window, gain), model(window, gain))
 
 
 class TestTraining:

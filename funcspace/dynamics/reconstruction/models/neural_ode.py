@@ -152,6 +152,10 @@ class NeuralODE(ForcedModel):
             found.append(x)
         return torch.stack(found, dim=1)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # copies do without the graph of the last predictions
+        return self.__dict__ | {"_difficulty": None}
+
     def extra_repr(self) -> str:
         """Constructor arguments and the number of weights."""
         shown = ", ".join(f"{k}={v!r}" for k, v in self.config.items() if k != "seed")
