@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 from funcspace.errors import SolverError
 from funcspace.solvers.front_pattern import FrontPattern
 
-__all__ = ["FrontFactor", "NotPositiveError"]
+__all__ = ["FrontFactor", "NotPositiveError", "check_pivots", "finite"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 # Right-hand sides solved together: four registers of eight.
 COLUMNS = 32
+# A pivot this many times smaller than the diagonal entry it came from has no correct digit.
+LARGEST_CANCELLATION = 1e14
 
 
 class NotPositiveError(SolverError):
@@ -50,6 +52,7 @@ class FrontFactor:
         fronts, places = pattern.padded_fronts, pattern.column_places
         if not _kernels().factor(fronts, pattern.sources, places, chosen, self._lower, stacks):
             raise NotPositiveError
+        check_pivots(self._lower[pattern.column_pivots], chosen[pattern.diagonal])
 
     def __call__(self, load: FloatArray) -> FloatArray:
         """The solution for right-hand sides (n,) or (n, k).
@@ -80,6 +83,12 @@ class FrontFactor:
             kernels.to_columns(loads[part], order, x)
             kernels.solve_columns(*factor, x)
             kernels.from_columns(finite(x), order, out[part])
+
+
+def check_pivots(reciprocal: FloatArray, diagonal: FloatArray) -> None:
+    """Raise where a pivot, given the reciprocals of the diagonal of L, is what rounding leaves of that of A."""
+    if not (reciprocal**2 * diagonal < LARGEST_CANCELLATION).all():
+        raise NotPositiveError
 
 
 def _kernels() -> Any:

@@ -46,6 +46,8 @@ class FrontPattern:
     Attributes
     ----------
     order : the unknowns in an equivalent order in which each front follows its children.
+    diagonal : places of the diagonal entries of A.
+    row_pivots, column_pivots : places of the diagonal of L in fronts stored by rows and by columns.
     """
 
     def __init__(self, pattern: Any, order: IntArray) -> None:
@@ -74,6 +76,13 @@ class FrontPattern:
         padded = np.concatenate([[0], np.cumsum((high + PADDING) * width)])
         self.padded_fronts = (*self.fronts[:5], padded, ends)
         self.nonzeros = int(panels[-1])
+        # where the diagonals of A and of L are
+        column = np.repeat(np.arange(n), np.diff(start))
+        self.diagonal: IntArray = np.zeros(n, dtype=np.int64)
+        self.diagonal[column[row == column]] = places[row == column]
+        inside = np.arange(n) - first[owner]
+        self.row_pivots: IntArray = panels[owner] + inside * (width[owner] + 1)
+        self.column_pivots: IntArray = padded[owner] + inside * (high[owner] + PADDING + 1)
         self.operations = float((width * high.astype(np.float64) ** 2).sum())
         self._stacks = [
             analysis.stack_heights(sizes, children, depth)

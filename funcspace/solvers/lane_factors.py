@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from funcspace.solvers.front_factor import FrontFactor, NotPositiveError, finite
+from funcspace.solvers.front_factor import FrontFactor, NotPositiveError, check_pivots, finite
 from funcspace.solvers.front_pattern import FrontPattern
 
 __all__ = ["LANES", "LaneFactors"]
@@ -75,6 +75,7 @@ class LaneFactors:
             chosen = np.ascontiguousarray(entries).reshape(-1)
             if not kernels.factor(pattern.fronts, pattern.sources, pattern.row_places, chosen, lower, stacks):
                 raise NotPositiveError
+            check_pivots(lower.reshape(-1, LANES)[pattern.row_pivots], chosen.reshape(-1, LANES)[pattern.diagonal])
             x = np.ascontiguousarray(loads[pattern.order])
             kernels.solve(pattern.fronts, pattern.rows, lower, x.reshape(-1))
         finally:

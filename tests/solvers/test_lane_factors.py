@@ -85,6 +85,21 @@ def test_matrices_that_are_not_positive_are_refused() -> None:
         empty.solve(np.zeros((0, 2)), np.ones((3, 2)))
 
 
+def test_a_pivot_that_is_rounding_is_refused() -> None:
+    """A piece that nothing holds: the graph Laplacian's last pivot is zero, computed as some 1e-16."""
+    whole, points = laplacian(7, 6)
+    off = whole - sp.diags(whole.diagonal())
+    free = sp.csr_matrix(off - sp.diags(np.asarray(off.sum(axis=1)).ravel()))
+    free.sort_indices()
+    factors = LaneFactors(free, nested_dissection(free, points))
+    for weight in (1.0, 1.1, 0.3):
+        entries = weight * free.data
+        with pytest.raises(fs.SolverError, match="not positive definite to rounding"):
+            factors.one(entries)
+        with pytest.raises(fs.SolverError, match="not positive definite to rounding"):
+            factors.solve(np.stack([entries, entries], axis=1), np.ones((42, 2)))
+
+
 def test_one_matrix_with_many_loads() -> None:
     """One column alone, several together and the matrix in a lane: the same bits."""
     pattern, points = laplacian(23, 19)
