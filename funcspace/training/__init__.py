@@ -11,7 +11,7 @@ from torch import nn
 from funcspace.training.algorithm import Algorithm, ClippingTask, DirectAlgorithm, StatefulTask, Task
 from funcspace.training.fit import fit
 from funcspace.training.losses import NormLoss
-from funcspace.training.model import OperatorModel
+from funcspace.training.model import GroupedModel, OperatorModel
 from funcspace.training.recipe import Recipe
 from funcspace.training.schedules import ExponentialDecay
 from funcspace.training.supervised import Supervised
@@ -22,6 +22,7 @@ __all__ = [
     "ClippingTask",
     "DirectAlgorithm",
     "ExponentialDecay",
+    "GroupedModel",
     "NormLoss",
     "OperatorModel",
     "Recipe",

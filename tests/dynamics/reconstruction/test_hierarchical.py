@@ -167,6 +167,14 @@ class TestTraining:
         place = ((found - known[0]) @ along).item()
         assert place == pytest.approx((angle - ANGLES[0]) / (ANGLES[-1] - ANGLES[0]), abs=0.15)
 
+    def test_an_adapted_model_learns_features_only_also_when_it_was_loaded(self, family, tmp_path):
+        fs.dynamics.Reconstruction(family.model.for_subjects(1), 0.1, ("x", "y")).save(tmp_path / "new")
+        again = fs.load(tmp_path / "new").model
+        before = {name: value.clone() for name, value in again.state_dict().items()}
+        fs.fit(again, rotation(0.4, 60), algorithm=GTF(sequence=20), epochs=1, batch_size=400, progress=False)
+        changed = {name for name, value in again.state_dict().items() if not torch.equal(value, before[name])}
+        assert changed == {"p"}
+
     def test_files(self, family, tmp_path):
         family.save(tmp_path / "family")
         again = fs.load(tmp_path / "family")

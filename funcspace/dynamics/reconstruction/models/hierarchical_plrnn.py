@@ -65,6 +65,7 @@ class HierarchicalPLRNN(ShallowMap):
     """
 
     independent = False
+    adapts: Tensor
 
     def __init__(
         self,
@@ -86,7 +87,7 @@ class HierarchicalPLRNN(ShallowMap):
         super().__init__(observed, latent, inputs=0, observation=observation, replicas=subjects, generator=generator)
         self.observation = Observation(observation, observed, latent, generator=generator)
         self.hidden, self.features, self.clipped, self._seed = hidden, features, clipped, seed
-        self._keeps_scale = False
+        self.register_buffer("adapts", torch.tensor(False))
         first = uniform((features,), generator, 1.0)
         self.p = nn.Parameter(first.repeat(subjects, 1))
         starts = {
@@ -121,13 +122,13 @@ class HierarchicalPLRNN(ShallowMap):
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """What is shared, and the features with ten times its rate; of subjects to adapt to, the features alone."""
-        if self._keeps_scale:
+        if bool(self.adapts):
             return [([self.p], 1.0)]
         return [([p for p in self.parameters() if p is not self.p], 1.0), ([self.p], FEATURE_FACTOR)]
 
     def standardise(self, recordings: list[Recording]) -> list[Recording]:
         """By mean and scale of all recordings together; of subjects to adapt to, by those of the first training."""
-        if not self._keeps_scale:
+        if not bool(self.adapts):
             pooled = replace(recordings[0], values=tuple(v for r in recordings for v in r.values))
             self.mean.copy_(pooled.mean)
             self.scale.copy_(pooled.scale)
@@ -157,10 +158,10 @@ class HierarchicalPLRNN(ShallowMap):
         state["p"] = self.p.detach().mean(dim=0).repeat(subjects, 1)
         for name in ("mean", "scale"):
             state[name] = state[name][:1].repeat(subjects, 1)
+        state["adapts"] = torch.tensor(True)
         other.load_state_dict(state)
         other.requires_grad_(False)
         other.p.requires_grad_(True)
-        other._keeps_scale = True
         return other
 
     def adapt(
