@@ -137,7 +137,7 @@ def _over_jumps(system: System, effort: float, seed: int) -> Annotations:
         kind="chaotic" if positive else "regular",
         largest_exponent=Estimate(value, error),
         mean_divergence=float(system.divergence(orbit).mean()),
-        time=block * float(counted.sum()) / unit,
+        periods=block * float(counted.sum()) / unit,
     )
 
 
@@ -173,7 +173,7 @@ def _summary(system: System, local: LocalExponents, counted: np.ndarray) -> Anno
         spectrum=spectrum,
         kaplan_yorke_dimension=kaplan_yorke_dimension(spectrum),
         mean_divergence=float(local.divergences[counted].mean()),
-        time=local.duration * int(counted.sum()) / _unit(system),
+        periods=local.duration * int(counted.sum()) / _unit(system),
     )
 
 

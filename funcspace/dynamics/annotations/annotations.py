@@ -44,7 +44,7 @@ class Annotations(Mapping[str, Any]):
     mean_divergence : to which the exponents add up.
     decorrelation_time : until the autocorrelation of every component has fallen to 1/e; None where it does not.
     lifetime : mean time, in periods (iterations), that chaos lasts, with its error; None where it does not end.
-    time : in periods (iterations), over which exponents were measured.
+    periods : of all orbits together, over which exponents were measured (of a map: iterations).
     dysts : numbers of the database as published there; not all of them are right.
 
     Examples
@@ -63,7 +63,7 @@ class Annotations(Mapping[str, Any]):
     mean_divergence: float | None = None
     decorrelation_time: float | None = None
     lifetime: Estimate | None = None
-    time: float | None = None
+    periods: float | None = None
     dysts: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

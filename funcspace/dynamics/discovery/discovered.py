@@ -39,6 +39,19 @@ class Discovered(Sequence[Function]):
     exponents: Estimate
     rejected: Mapping[str, int] = field(default_factory=dict)
 
+    @classmethod
+    def load(cls, path: Any) -> Discovered:
+        """The systems that `discover(..., path=path)` wrote; trajectories stay on disk until they are used.
+
+        Raises
+        ------
+        FileError
+            When there are none.
+        """
+        from funcspace.dynamics.discovery.discovery_store import DiscoveryStore
+
+        return DiscoveryStore(path).read()
+
     def __len__(self) -> int:
         return len(self.candidates)
 

@@ -8,7 +8,6 @@ import pytest
 import funcspace.dynamics as dynamics
 from funcspace.dynamics.discovery.candidate import Mutation, candidate, default_founders, founder
 from funcspace.dynamics.discovery.search import discover
-from funcspace.dynamics.discovery.discovery_store import DiscoveryStore
 from funcspace.dynamics.discovery.selection import Trial, try_candidate
 from funcspace.dynamics.discovery.skew_products import rms_flow, skew_product
 from funcspace.errors import FileError, InputError, SolverError
@@ -93,7 +92,7 @@ def test_the_same_bytes_for_any_number_of_workers_on_disk_and_resumed(found, tmp
     discover(2, seed=3, founders=FOUNDERS, trial=SHORT, path=path)
     (path / ".system_000002").mkdir()  # of a process that was killed while it wrote
     stored = discover(5, seed=3, founders=FOUNDERS, trial=SHORT, path=path)
-    for other in (again, stored, DiscoveryStore(path).read()):
+    for other in (again, stored, dynamics.Discovered.load(path)):
         assert other.names == found.names and (other.exponents.value == found.exponents.value).all()
         for one, two in zip(found, other, strict=True):
             assert (one.coefficients == two.coefficients).all() and one.domain.step == two.domain.step
@@ -132,7 +131,7 @@ def test_bad_input(tmp_path):
     with pytest.raises(InputError, match="each from 0 to 2 or -1"):
         skew_product(dynamics.system("Lorenz"), dynamics.system("Rossler"), sources=(0, 1, 5))
     with pytest.raises(FileError, match="no discovered systems"):
-        DiscoveryStore(tmp_path / "none")
+        dynamics.Discovered.load(tmp_path / "none")
     (tmp_path / "note.txt").write_text("mine")
     with pytest.raises(FileError, match="other content"):
         discover(1, founders=FOUNDERS, path=tmp_path)
