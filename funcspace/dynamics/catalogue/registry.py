@@ -180,12 +180,6 @@ def systems(
 ) -> tuple[str, ...]:
     """Names of the systems of the database, in alphabetical order, those that have all the properties asked for.
 
-    >>> import funcspace as fs
-    >>> [len(fs.dynamics.systems(kind)) for kind in ("flow", "map", "delay")]
-    [129, 23, 6]
-    >>> fs.dynamics.systems("flow", dimension=6)
-    ('CellCycle', 'Hopfield', 'LorenzCoupled')
-
     Parameters
     ----------
     kind : "flow", "map" or "delay"; all by default.
@@ -196,8 +190,22 @@ def systems(
     subset : "core", the flows that stay chaotic and are those of published benchmarks; "gilpin131", all systems of
         one; see `annotations.subsets`.
 
+    Raises
+    ------
+    InputError
+        For an unknown kind, kind of motion or subset.
+
+    Examples
+    --------
+    >>> import funcspace as fs
+    >>> [len(fs.dynamics.systems(kind)) for kind in ("flow", "map", "delay")]
+    [129, 23, 6]
+    >>> fs.dynamics.systems("flow", dimension=6)
+    ('CellCycle', 'Hopfield', 'LorenzCoupled')
     >>> fs.dynamics.systems("flow", kind_of="quasi-periodic", dimension=4)
     ('HenonHeiles',)
+    >>> len(fs.dynamics.systems(subset="core"))
+    105
     """
     if kind not in (None, *KINDS):
         raise InputError(unknown("kind", kind, KINDS))

@@ -51,8 +51,8 @@ def skew_product(
     Returns
     -------
     System
-        Of dimension n + m; its parameters are those of both with "driver_" and "response_" before their names,
-        "gains" (m,) and "pace".
+        Of dimension n + m; its parameters are those of both with ``driver_`` and ``response_`` before their names,
+        ``gains`` (m,) and ``pace``.
 
     Raises
     ------
