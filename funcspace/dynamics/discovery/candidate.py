@@ -86,8 +86,8 @@ def checked_founders(names: Sequence[str] | None) -> tuple[str, ...]:
     """
     if names is None:
         return default_founders()
-    if not names:
-        raise InputError("discover needs at least one founder")
+    if not names or isinstance(names, str):
+        raise InputError(f"discover needs a list of at least one founder; got {names!r}")
     for name in names:
         if not _fit(system(name)):
             raise InputError(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from funcspace.dynamics.annotations.annotations import Annotations
 from funcspace.dynamics.discovery.candidate import Candidate
 from funcspace.dynamics.estimate import Estimate
 from funcspace.functions import Function, FunctionSpace
@@ -84,13 +85,15 @@ class Discovered(Sequence[Function]):
         return tuple(each.name for each in self.candidates)
 
     def system(self, index: int) -> System:
-        """The system of a number, with its equations as a formula."""
-        return self.candidates[index].system()
+        """The system of a number, with its equations as a formula; its annotations hold the measured exponent."""
+        place = range(len(self))[index]
+        exponent = Estimate(float(self.exponents.value[place]), float(self.exponents.error[place]))
+        return replace(self.candidates[place].system(), annotations=Annotations(largest_exponent=exponent))
 
     @property
     def systems(self) -> tuple[System, ...]:
         """All systems."""
-        return tuple(each.system() for each in self.candidates)
+        return tuple(self.system(i) for i in range(len(self)))
 
     def __repr__(self) -> str:
         skew = sum(each.response is not None for each in self.candidates)

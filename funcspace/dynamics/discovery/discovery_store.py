@@ -35,7 +35,7 @@ class DiscoveryStore:
     Raises
     ------
     FileError
-        When there is something else at the path.
+        When there is something else at the path, or no folder that it could be in.
     InputError
         When there are systems of other settings.
     """
@@ -60,7 +60,9 @@ class DiscoveryStore:
         else:
             if self.path.exists() and any(self.path.iterdir()):
                 raise FileError(f"{self.path} is a folder with other content and is not overwritten")
-            self.path.mkdir(parents=True, exist_ok=True)
+            if not self.path.absolute().parent.is_dir():
+                raise FileError(f"cannot write {self.path}: the folder {self.path.parent} does not exist")
+            self.path.mkdir(exist_ok=True)
             group = self._zarr.open_group(self.path, mode="w", zarr_format=3)
             group.attrs.put({"format": FORMAT, "settings": dict(settings)})
 

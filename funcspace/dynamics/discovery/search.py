@@ -76,6 +76,8 @@ def discover(
     """
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise InputError(f"discover needs a whole number of systems, at least 1; got {n!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"the seed must be a whole number, at least 0; got {seed!r}")
     names, change, test = checked_founders(founders), mutation or Mutation(), trial or Trial()
     entropy = np.random.SeedSequence(seed).entropy
     settings = {

@@ -63,6 +63,7 @@ def test_the_compiled_pair_is_the_formula():
 def test_exponents_of_two_orbits_are_those_of_tangent_vectors(found):
     for i in range(3):
         system = found.system(i)
+        assert system.largest_exponent == found.exponents[i]
         exact = system.lyapunov_spectrum(exponents=1, time=400.0 * system.period, seed=1)
         error = float(np.hypot(exact.error[0], found.exponents.error[i]))
         assert abs(found.exponents[i] - exact[0]) < 5.0 * error
@@ -120,6 +121,12 @@ def test_bad_input(tmp_path):
         discover(0)
     with pytest.raises(InputError, match="at least one founder"):
         discover(1, founders=())
+    with pytest.raises(InputError, match="list of at least one founder; got 'Lorenz'"):
+        discover(1, founders="Lorenz")
+    with pytest.raises(InputError, match="seed must be a whole number, at least 0; got -1"):
+        discover(1, seed=-1)
+    with pytest.raises(FileError, match="does not exist"):
+        discover(1, founders=FOUNDERS, path=tmp_path / "no" / "such")
     with pytest.raises(InputError, match="Torus cannot be a founder"):
         discover(1, founders=("Torus",))
     with pytest.raises(InputError, match="share between 0 and 1"):
