@@ -36,6 +36,7 @@ from funcspace.dynamics.reconstruction.windows import PerReplica
 
 if TYPE_CHECKING:
     from funcspace.dynamics import integrators, invariants, metrics
+    from funcspace.dynamics.annotations.annotate import annotate
     from funcspace.dynamics.discovery import Discovered, Mutation, Trial, discover, skew_product
     from funcspace.dynamics.frozen_data import FrozenRecord, frozen, frozen_names, frozen_record
 
@@ -71,6 +72,7 @@ __all__ = [
     "SparseTeacherForcing",
     "System",
     "Trial",
+    "annotate",
     "discover",
     "frozen",
     "frozen_names",
@@ -92,6 +94,8 @@ def __getattr__(name: str) -> Any:
     """Import a room, or what is in one, when it is first used."""
     if name in ROOMS:
         return import_module(f"funcspace.dynamics.{name}")
+    if name == "annotate":
+        return import_module("funcspace.dynamics.annotations.annotate").annotate
     if name in DISCOVERY:
         return getattr(import_module("funcspace.dynamics.discovery"), name)
     if name in FROZEN:

@@ -57,6 +57,12 @@ def annotate(system: System, *, effort: float = 1.0, seed: int = 0, workers: int
         When the effort is not positive, or the period of a flow is not known.
     SolverError
         When orbits cannot be continued.
+
+    Examples
+    --------
+    >>> import funcspace as fs
+    >>> fs.dynamics.annotate(fs.dynamics.system("Henon"), effort=0.02).kind
+    'chaotic'
     """
     if not (np.isfinite(effort) and effort > 0):
         raise InputError(f"the effort must be a positive number; got {effort}")
