@@ -315,8 +315,7 @@ class Assembly:
         if not (isinstance(function, Function) and function.batch_shape) or function.coefficients.is_complex():
             return None
         space, own = function.space, self.owns(function)
-        on_mesh = isinstance(space.domain, Mesh) and space.domain.fingerprint == self.space.domain.fingerprint
-        if not own and not (on_mesh and space.element == "P1"):
+        if not own and not self._is_linear(space):
             return None
         coefficients = function.coefficients.detach().cpu().to(torch.float64)
         flat = coefficients.reshape(-1, space.n_dofs, *space.value_shape).numpy()
@@ -330,14 +329,23 @@ class Assembly:
         found = self._loads[own] @ np.ascontiguousarray(columns.reshape(len(columns), -1))
         return np.ascontiguousarray(np.moveaxis(found.reshape(self.size, *columns.shape[1:]), 0, 1))
 
+    def _is_linear(self, space: FunctionSpace) -> bool:
+        """Whether functions are P1 on the very mesh."""
+        on_mesh = isinstance(space.domain, Mesh) and space.domain.fingerprint == self.space.domain.fingerprint
+        return on_mesh and space.element == "P1"
+
     def own_values(self, elements: _Elements, function: Function) -> NDArray[Any] | None:
-        """Values of a Function of this very basis at the quadrature points; None for other spaces."""
-        space = function.space
-        if not self.owns(function):
+        """Values at the quadrature points of a Function of this very basis, or on cells of P1; None for others."""
+        space, own = function.space, self.owns(function)
+        if not own and not (elements is self.cells and self._is_linear(space)):
             return None
         kind = torch.complex128 if function.coefficients.is_complex() else torch.float64
-        coefficients = function.coefficients.detach().cpu().to(kind).numpy()
-        return elements.interpolate(coefficients.reshape(-1, *space.coefficient_shape))
+        flat = function.coefficients.detach().cpu().to(kind).numpy().reshape(-1, *space.coefficient_shape)
+        if own:
+            return elements.interpolate(flat)
+        # One sample at a time, so that its bits do not depend on the batch.
+        found = [self.linear_evaluation @ sample.reshape(len(sample), -1) for sample in flat]
+        return np.stack(found).reshape(len(flat), -1, *space.coefficient_shape[1:])
 
 
 def _grid_mesh(grid: Grid) -> tuple[Any, Any, IntArray]:

@@ -225,6 +225,11 @@ def test_loads_of_linear_functions() -> None:
     for i in range(2):
         expected = assembly.cells.load(np.stack([nodes @ sample for sample in values[..., i].numpy()]), assembly.size)
         np.testing.assert_allclose(found[..., i], expected, atol=1e-15)
+    vector = fs.Function(linear, values)
+    at_points = torch.from_numpy(assembly.cells.points)
+    np.testing.assert_allclose(assembly.own_values(assembly.cells, vector), vector(at_points).numpy(), atol=1e-13)
+    facets = assembly.facets(assembly.parts["boundary"])
+    assert assembly.own_values(facets, vector) is None
     f = fs.Function(fs.FunctionSpace(mesh, "P1"), values[..., 0])
     batch = fs.solvers.Poisson(mesh, "P2", source=f).solve()
     single = fs.solvers.Poisson(mesh, "P2", source=f[1]).solve()
