@@ -154,7 +154,7 @@ class _Scan(torch.autograd.Function):
         backward = _kernels(ctx.family, start).backward_all
         needed = ctx.needs_input_grad
         of_start = torch.empty_like(start, memory_format=torch.contiguous_format)
-        of_targets = torch.zeros_like(targets) if needed[4] else targets.new_zeros(len(start), 0, 1, 1)
+        of_targets = targets.new_zeros(targets.shape if needed[4] else (len(start), 0, 1, 1))
         driven = ctx.driven and needed[6]
         of_drive = torch.empty_like(states) if driven else states.new_zeros(len(start), 0, 1, 1)
         of_parameters = [torch.zeros_like(p, memory_format=torch.contiguous_format) for p in parameters]

@@ -56,7 +56,8 @@ def test_columns_that_fill_registers(name):
     model = disturbed(name, torch.float32, replicas=2)
     (start, targets, drive), gain = forced_case(model, columns=32)
     weights, options = model.scan_weights()
-    forcing = {"targets": targets, "gain": gain, "drive": drive}
+    scattered = targets.movedim(-1, 0).contiguous().movedim(0, -1)  # strides must not matter
+    forcing = {"targets": scattered, "gain": gain, "drive": drive}
     fast = compiled_scan(model.family, weights, options, start, 23, **forcing)
     double = copy.deepcopy(model).double()
     exact = plain_scan(
