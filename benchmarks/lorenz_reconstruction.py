@@ -83,7 +83,8 @@ def main() -> None:
         f"batches of 16, {50 * options.epochs:,} updates with RAdam, {options.learning_rate:g} to "
         f"{options.final_rate:g}; 100,000 points with 5 % noise ({source}).",
         f"Each replica keeps its best weights of {options.epochs // options.validate_every} tries on the training set.",
-        "Free runs from the first test state, 125,000 steps less the first quarter, against 100,000 clean test points; 30 bins, spectra smoothed with sigma 20.",
+        "Free runs from the first test state, 125,000 steps less the first quarter, against 100,000 clean test points;",
+        "30 bins, spectra smoothed with sigma 20.",
         "",
         "| replica | D_stsp | D_H | PE(20) | largest exponent |",
         "|---|---|---|---|---|",
@@ -94,8 +95,8 @@ def main() -> None:
         "| i.i.d. Gaussian of the same covariance | 2.2 | 0.88 | | |",
         "",
         f"Training of all {options.replicas} together, validations included, took {wall:.0f} s ({cpu:.0f} s of "
-        f"processor time) on {os.cpu_count()} cores. Python {platform.python_version()}, torch {torch.__version__}, funcspace "
-        f"{fs.__version__}; seed {options.seed}.",
+        f"processor time) on {os.cpu_count()} cores. Python {platform.python_version()}, torch {torch.__version__}, "
+        f"funcspace {fs.__version__}; seed {options.seed}.",
         "",
         "    python benchmarks/lorenz_reconstruction.py"
         + (" --data FOLDER" if options.data else "")

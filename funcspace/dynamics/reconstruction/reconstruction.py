@@ -271,8 +271,8 @@ class Reconstruction:
                 self._check_context(history)
             found.append(
                 free_run_spectrum(
-                    model, history, steps, transient=transient, dt=self._step_of(i), count=count, every=every, blocks=blocks,
-                    seed=seed,
+                    model, history, steps, transient=transient, dt=self._step_of(i), count=count, every=every,
+                    blocks=blocks, seed=seed,
                 )
             )  # fmt: skip
         if self.replicas is None:

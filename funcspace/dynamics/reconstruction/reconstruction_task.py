@@ -122,7 +122,7 @@ class ReconstructionTask:
                 g[~good] = 0.0
 
     def validate(self, model: nn.Module) -> dict[str, Any]:
-        """Scores of a free run beside each validation trajectory: of each replica, or the median if weights are shared."""
+        """Scores of a free run beside each validation trajectory; the median of replicas that share weights."""
         if not self.validation:
             return {}
         scores = self.surrogate(model).scores(self.validation)
