@@ -214,9 +214,11 @@ def evaluate(
 @app.command()
 def systems(
     name: Annotated[Optional[str], typer.Argument(help="Describe this system.")] = None,  # noqa: UP045
-    kind: Annotated[Optional[str], typer.Option(help="flow or map.")] = None,  # noqa: UP045
+    kind: Annotated[Optional[str], typer.Option(help="flow, map or delay.")] = None,  # noqa: UP045
     dimension: Annotated[Optional[int], typer.Option(help="Number of components.")] = None,  # noqa: UP045
     containing: Annotated[str, typer.Option(help="Part of the name, in any case.")] = "",
+    motion: Annotated[Optional[str], typer.Option(help="chaotic, hyperchaotic, transient, ...")] = None,  # noqa: UP045
+    subset: Annotated[str, typer.Option(help="all, core or gilpin131.")] = "all",
     debug: Debug = False,
 ) -> None:
     """List the chaotic systems, or describe one."""
@@ -228,9 +230,8 @@ def systems(
         for key, value in found.annotations.items():
             typer.echo(f"{key.replace('_', ' ')}: {value}")
         return
-    if kind not in (None, "flow", "map"):
-        raise InputError(f"kind must be flow or map, got {kind!r}")
-    names = fs.dynamics.systems(kind, dimension=dimension)  # type: ignore[arg-type]
+    wanted: dict[str, Any] = {"kind": kind, "dimension": dimension, "kind_of": motion, "subset": subset}
+    names = fs.dynamics.systems(**wanted)
     chosen = [each for each in names if containing.lower() in each.lower()]
     typer.echo("\n".join(chosen) if chosen else "no system has all of these properties")
 
