@@ -130,7 +130,9 @@ def test_systems_are_listed_and_described(capsys):
     assert main(["systems", "Lorentz"]) == 1
     assert "did you mean Lorenz" in capsys.readouterr().err
     assert main(["systems", "--kind", "fluid"]) == 1
-    assert "kind must be flow or map" in capsys.readouterr().err
+    assert "there are flow, map, delay" in capsys.readouterr().err
+    assert main(["systems", "--motion", "transient", "--dimension", "3"]) == 0
+    assert "LiuChen" in capsys.readouterr().out.split()
 
 
 def test_demo_of_a_chaotic_system_writes_what_it_says(tmp_path, capsys):
