@@ -142,15 +142,16 @@ class TestTraining:
 
     def test_a_penalised_field_is_easier_to_integrate(self, circle):
         difficulty = []
-        for weight in (0.0, 10.0):
+        for weight in (0.0, 30.0):
             model = NeuralODE(2, (16,), heuristic="stiffness")
             with torch.no_grad():
                 model.weights[0].mul_(4.0)
                 model.weights[1].mul_(4.0)
             algorithm = GTF(alpha=0.2, sequence=4, latent_weight=weight)
-            fs.fit(model, circle, algorithm=algorithm, epochs=2, learning_rate=1e-2, seed=0, progress=False)
+            options = {"epochs": 2, "learning_rate": 3e-2, "schedule": "constant", "progress": False}
+            fs.fit(model, circle, algorithm=algorithm, **options)
             difficulty.append(model.latent_penalty().item())
-        assert difficulty[1] < 0.6 * difficulty[0]
+        assert difficulty[1] < 0.5 * difficulty[0], difficulty
 
     def test_rollout_and_files(self, circle, trained, tmp_path):
         run = trained.rollout(circle[:1], 9)
