@@ -28,6 +28,7 @@ from funcspace.dynamics.reconstruction.models.plrnn import PLRNN
 from funcspace.dynamics.reconstruction.models.reservoir_computer import ReservoirComputer
 from funcspace.dynamics.reconstruction.models.shallow_plrnn import ClippedShallowPLRNN, ShallowPLRNN
 from funcspace.dynamics.reconstruction.models.sindy import SINDy
+from funcspace.dynamics.reconstruction.multiple_shooting import MultipleShooting
 from funcspace.dynamics.reconstruction.reconstruction import Reconstruction
 from funcspace.dynamics.reconstruction.ridge_regression import RidgeRegression
 from funcspace.dynamics.reconstruction.sequential_thresholding import SequentialThresholding
@@ -60,6 +61,7 @@ __all__ = [
     "GeneralizedTeacherForcing",
     "Guards",
     "HierarchicalPLRNN",
+    "MultipleShooting",
     "Mutation",
     "NeuralODE",
     "PerReplica",

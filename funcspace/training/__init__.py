@@ -8,7 +8,14 @@ from typing import Any
 
 from torch import nn
 
-from funcspace.training.algorithm import Algorithm, ClippingTask, DirectAlgorithm, StatefulTask, Task
+from funcspace.training.algorithm import (
+    Algorithm,
+    ClippingTask,
+    DirectAlgorithm,
+    ParametricTask,
+    StatefulTask,
+    Task,
+)
 from funcspace.training.fit import fit
 from funcspace.training.losses import NormLoss
 from funcspace.training.model import GroupedModel, OperatorModel
@@ -25,6 +32,7 @@ __all__ = [
     "GroupedModel",
     "NormLoss",
     "OperatorModel",
+    "ParametricTask",
     "Recipe",
     "StatefulTask",
     "Supervised",

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-__all__ = ["Algorithm", "ClippingTask", "DirectAlgorithm", "StatefulTask", "Task"]
+__all__ = ["Algorithm", "ClippingTask", "DirectAlgorithm", "ParametricTask", "StatefulTask", "Task"]
 
 
 class Task(Protocol):
@@ -55,6 +55,18 @@ class StatefulTask(Protocol):
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a state."""
+        ...
+
+
+@runtime_checkable
+class ParametricTask(Protocol):
+    """A task with unknowns of its own, such as initial states, that are learned along with the weights.
+
+    Its `state` must hold their values, and its `restore` copy into them. On one device only.
+    """
+
+    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """The unknowns in groups, each with the factor of its learning rate; they do not decay."""
         ...
 
 

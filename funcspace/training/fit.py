@@ -18,7 +18,14 @@ from torch import Tensor, nn
 
 from funcspace.atomic_write import atomic_file
 from funcspace.errors import InputError, SolverError
-from funcspace.training.algorithm import Algorithm, ClippingTask, DirectAlgorithm, StatefulTask, Task
+from funcspace.training.algorithm import (
+    Algorithm,
+    ClippingTask,
+    DirectAlgorithm,
+    ParametricTask,
+    StatefulTask,
+    Task,
+)
 from funcspace.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from funcspace.training.model import model_config, optimizer_groups
 from funcspace.training.progress_bar import progress_bar
@@ -155,7 +162,12 @@ def fit(
     model.to(device=fabric.device, dtype=dtype)
     task = learning.begin(model, data, validation, device=fabric.device, dtype=dtype)
     place = None if folder is None else Path(folder)
-    stepper = optimizer(optimizer_groups(model), lr=peak, weight_decay=weight_decay)
+    groups = optimizer_groups(model)
+    if isinstance(task, ParametricTask):
+        if fabric.world_size > 1:
+            raise InputError(f"{type(learning).__name__} trains on one device only; got {fabric.world_size}")
+        groups += [{"params": p, "factor": f, "weight_decay": 0.0} for p, f in task.parameter_groups()]
+    stepper = optimizer(groups, lr=peak, weight_decay=weight_decay)
     identity = _described(model) | asdict(settings) | dict(task.description)
     state, best = Progress(), None
     if place is not None:

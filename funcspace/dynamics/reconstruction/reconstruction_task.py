@@ -18,7 +18,7 @@ from funcspace.dynamics.reconstruction.windows import Recording, Windows
 if TYPE_CHECKING:
     from funcspace.dynamics.reconstruction.reconstruction import Reconstruction
 
-__all__ = ["ReconstructionTask", "WindowLoss"]
+__all__ = ["ReconstructionTask", "WindowLoss", "mean_square"]
 
 
 @dataclass(frozen=True)
@@ -84,20 +84,18 @@ class ReconstructionTask:
         gain = self.gain.at(self.model, window, min(1.0, self._seen / self._anneal))
         self._seen += 1
         predicted = model(window, gain, inputs)
-        error = predicted - target
-        if self.windows.missing:
-            known = target.isfinite()
-            squares = torch.where(known, error, torch.zeros_like(error)).square().flatten(-3).sum(dim=-1)
-            each = squares / known.flatten(-3).sum(dim=-1).clamp_min(1)
-        else:
-            each = error.square().flatten(-3).mean(dim=-1)
+        return self.total(mean_square(predicted, target, missing=self.windows.missing))
+
+    def total(self, each: Float[Tensor, "*replicas"]) -> Float[Tensor, ""]:
+        """The errors of the replicas with their penalties, as one number."""
+        terms = self.terms
         if terms.latent_weight:
             each = each + terms.latent_weight * self.model.latent_penalty()
         if terms.observation_weight:
             each = each + terms.observation_weight * self.model.observation_penalty()
         if terms.attractor_weight:
             each = each + terms.attractor_weight * self.model.attractor_penalty(terms.attractor_share)
-        if replicas is None:
+        if self.model.replicas is None:
             return each
         if not self.model.independent:
             return each.mean()
@@ -144,3 +142,18 @@ class ReconstructionTask:
         """Go on from a state."""
         self._seen = int(state["seen"])
         self.gain.restore({k.removeprefix("gain/"): v for k, v in state.items() if k.startswith("gain/")})
+
+
+def mean_square(
+    predicted: Float[Tensor, "*replicas observed time column"],
+    target: Float[Tensor, "*replicas observed time column"],
+    *,
+    missing: bool,
+) -> Float[Tensor, "*replicas"]:
+    """The mean squared error over all but the replicas; of what is known where values are missing."""
+    error = predicted - target
+    if not missing:
+        return error.square().flatten(-3).mean(dim=-1)
+    known = target.isfinite()
+    squares = torch.where(known, error, torch.zeros_like(error)).square().flatten(-3).sum(dim=-1)
+    return squares / known.flatten(-3).sum(dim=-1).clamp_min(1)

@@ -13,7 +13,8 @@ from funcspace.dynamics.reconstruction.forcing_interval import forcing_interval
 from funcspace.dynamics.reconstruction.forcing_strength import ESTIMATORS, Estimator
 from funcspace.dynamics.reconstruction.models.forced_model import ForcedModel
 from funcspace.dynamics.reconstruction.reconstruction_task import ReconstructionTask, WindowLoss
-from funcspace.dynamics.reconstruction.windows import PerReplica, Recording, Windows, as_recording
+from funcspace.dynamics.reconstruction.recordings_for import recordings_for, training_recordings
+from funcspace.dynamics.reconstruction.windows import Recording, Windows
 from funcspace.errors import InputError
 from funcspace.training import ExponentialDecay, Recipe
 
@@ -60,16 +61,7 @@ class _WindowTraining:
                 f"{type(self).__name__} trains recurrent maps such as ALRNN and ClippedShallowPLRNN; got "
                 f"{type(model).__name__}"
             )
-        recordings = self._recordings(data, model, "data")
-        for recording in recordings:
-            if len(recording.components) != model.observed:
-                raise InputError(
-                    f"the model observes {model.observed} components; the data have {len(recording.components)}, "
-                    f"{recording.components}"
-                )
-        given = 0 if recordings[0].inputs is None else recordings[0].inputs[0].shape[1]
-        if given != model.inputs:
-            raise InputError(f"the model takes {model.inputs} external inputs; the algorithm gives {given}")
+        recordings = training_recordings(data, model, inputs=self.inputs, missing=self.missing)
         recordings = model.standardise(recordings)
         windows = Windows(recordings, self.sequence + 1, device=device, dtype=dtype)
         gain, anneal = self._gain(model, recordings)
@@ -85,21 +77,13 @@ class _WindowTraining:
             "step": recordings[0].step,
             "means": [[round(float(m), 12) for m in r.mean] for r in recordings],
         }
-        held_out = None if validation is None else self._recordings(validation, model, "validation")
+        held_out = None
+        if validation is not None:
+            held_out = recordings_for(validation, model, inputs=None, missing=self.missing, name="validation")
         return ReconstructionTask(
             model, recordings, windows, gain, terms, samples=BATCHES * BATCH_SIZE, anneal=anneal, validation=held_out,
             description=description,
         )  # fmt: skip
-
-    def _recordings(self, data: Any, model: ForcedModel, name: str) -> list[Recording]:
-        inputs = self.inputs if name == "data" else None
-        if isinstance(data, PerReplica):
-            if model.replicas != len(data.data):
-                raise InputError(
-                    f"PerReplica holds {len(data.data)} recordings; the model has replicas={model.replicas}"
-                )
-            return [as_recording(each, missing=self.missing, name=name) for each in data.data]
-        return [as_recording(data, inputs, missing=self.missing, name=name)]
 
 
 @dataclass(frozen=True)
