@@ -30,6 +30,7 @@ class WindowLoss:
     noise, noisy_targets : standard deviation of the noise on windows, and whether targets carry it too.
     latent_weight, observation_weight : weights of the models' penalties.
     attractor_weight, attractor_share : weight and share of units of the manifold-attractor regularisation.
+    forced : how many first units the data pull on; None for all that they can.
     """
 
     noise: float
@@ -38,6 +39,7 @@ class WindowLoss:
     observation_weight: float
     attractor_weight: float
     attractor_share: float
+    forced: int | None = None
 
 
 class ReconstructionTask:
@@ -83,7 +85,7 @@ class ReconstructionTask:
                 target = window[..., 1:, :]
         gain = self.gain.at(self.model, window, min(1.0, self._seen / self._anneal))
         self._seen += 1
-        predicted = model(window, gain, inputs)
+        predicted = model(window, gain, inputs, forced=terms.forced)
         return self.total(mean_square(predicted, target, missing=self.windows.missing))
 
     def total(self, each: Float[Tensor, "*replicas"]) -> Float[Tensor, ""]:

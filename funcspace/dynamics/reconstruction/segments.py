@@ -81,10 +81,9 @@ class Segments:
             torch.stack(numbers),
             torch.stack([f[n] for f, n in zip(self._follows, numbers, strict=True)]),
         ]
-        window, inputs, number, follows = (
-            t if t is None else t[0] if replicas is None else t.expand(replicas, *t.shape[1:]) for t in found
-        )
-        return window, inputs, number, follows
+        window, inputs, number, follows = found
+        lead: Any = (lambda t: t[0]) if replicas is None else (lambda t: t.expand(replicas, *t.shape[1:]))
+        return lead(window), None if inputs is None else lead(inputs), lead(number), lead(follows)
 
 
 def _cut(values: Tensor, count: int, instants: int, stride: int) -> Float[Tensor, "segment instant component"]:

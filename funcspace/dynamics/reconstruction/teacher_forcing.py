@@ -35,6 +35,7 @@ class _WindowTraining:
     observation_weight: float = 0.0
     attractor_weight: float = 0.0
     attractor_share: float = 0.5
+    forced: int | None = None
     inputs: Any = None
     missing: bool = False
 
@@ -45,6 +46,8 @@ class _WindowTraining:
         for name in weights:
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name} must not be negative, got {getattr(self, name)}")
+        if self.forced is not None and (isinstance(self.forced, bool) or self.forced < 1):
+            raise InputError(f"forced must be a positive integer, got {self.forced!r}")
         if not 0.0 < self.attractor_share <= 1.0:
             raise InputError(f"attractor_share must lie in (0, 1], got {self.attractor_share}")
 
@@ -61,13 +64,15 @@ class _WindowTraining:
                 f"{type(self).__name__} trains recurrent maps such as ALRNN and ClippedShallowPLRNN; got "
                 f"{type(model).__name__}"
             )
+        if self.forced is not None and self.forced > model.forceable:
+            raise InputError(f"the data can force {model.forceable} units of the model; got forced={self.forced}")
         recordings = training_recordings(data, model, inputs=self.inputs, missing=self.missing)
         recordings = model.standardise(recordings)
         windows = Windows(recordings, self.sequence + 1, device=device, dtype=dtype)
         gain, anneal = self._gain(model, recordings)
         terms = WindowLoss(
             self.noise, self.noisy_targets, self.latent_weight, self.observation_weight, self.attractor_weight,
-            self.attractor_share,
+            self.attractor_share, self.forced,
         )  # fmt: skip
         settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "inputs"}
         description = {
@@ -105,6 +110,8 @@ class SparseTeacherForcing(_WindowTraining):
     latent_weight, observation_weight : weights of the models' penalties.
     attractor_weight, attractor_share : weight and share of units of the manifold-attractor regularisation, which
         pulls the map of the last units to the identity.
+    forced : partial forcing: only so many of the first units are forced, of those that data can force (the N that are
+        read out, all M where the observation is affine or a network, the components of other models).
     inputs : external inputs at the instants of the data, a Function over the same Times.
     missing : whether NaN in the data stands for a missing value; it forces nothing and counts in no loss.
 
@@ -159,7 +166,7 @@ class GeneralizedTeacherForcing(_WindowTraining):
     every, keep : steps between estimates, and the share of the old alpha that is kept on the way down.
     sequence, noise, noisy_targets, latent_weight, observation_weight : as for `SparseTeacherForcing`; no noise by
         default.
-    attractor_weight, attractor_share, inputs, missing : as for `SparseTeacherForcing`.
+    attractor_weight, attractor_share, forced, inputs, missing : as for `SparseTeacherForcing`.
 
     An epoch is 50 steps; each draws its windows at random. By default `fit` trains for 1000 epochs of batches of 16
     windows with RAdam, its rate falling from 1e-3 to 1e-6 exponentially; the published tables take 5000.

@@ -101,6 +101,38 @@ class TestLoss:
         quiet = begun(model, circle, GTF(alpha=0.0, sequence=20, noise=10.0, noisy_targets=False))
         assert quiet.loss(model, np.arange(64)).item() != noisy
 
+    @pytest.mark.parametrize("observation", ["identity", "affine"])
+    def test_partial_forcing_pulls_on_the_first_units_only(self, observation):
+        model = fs.dynamics.ALRNN(3, 5, 2, observation=observation).double()
+        values = torch.randn(12, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        x = (values - values.mean(dim=0)) / values.std(dim=0, correction=0)
+        for algorithm, gain in ((GTF(alpha=0.3, sequence=11, forced=2), 0.3), (STF(interval=1, sequence=11, noise=0.0,
+                                                                                   forced=2), 1.0)):  # fmt: skip
+            z, errors = model.start(x[0]), []
+            for t in range(1, 12):
+                z = model.step(z)
+                errors.append((model.observe(z) - x[t]).square())
+                pull = gain * (model.observation.targets(x[t])[:2] - z[:2])
+                z = torch.cat([z[:2] + pull, z[2:]])
+            loss = begun(model, trajectory(values), algorithm).loss(model, np.arange(1))
+            assert loss.item() == pytest.approx(torch.stack(errors).mean().item(), rel=1e-10)
+
+    def test_partial_forcing_of_a_neural_ode(self):
+        model = fs.dynamics.NeuralODE(2, hidden=(4,)).double()
+        values = torch.randn(9, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        x = (values - values.mean(dim=0)) / values.std(dim=0, correction=0)
+        z, errors = x[0], []
+        for t in range(1, 9):
+            z = model.step(z)
+            errors.append((z - x[t]).square())
+            z = torch.stack([x[t, 0], z[1]])
+        task = begun(model, trajectory(values), GTF(alpha=1.0, sequence=8, forced=1))
+        assert task.loss(model, np.arange(1)).item() == pytest.approx(torch.stack(errors).mean().item(), rel=1e-8)
+        with pytest.raises(fs.InputError, match="can force 2 units of the model; got forced=3"):
+            begun(model, trajectory(values), GTF(sequence=8, forced=3))
+        with pytest.raises(fs.InputError, match="forced must be a positive integer, got 0"):
+            STF(forced=0)
+
 
 class TestForcing:
     def test_strength_of_a_scaled_rotation(self):

@@ -44,11 +44,19 @@ class ForcedModel(nn.Module, ABC):
         window: Float[Tensor, "*replicas observed instant column"],
         gain: Float[Tensor, "*replicas time"],
         inputs: Float[Tensor, "*replicas input time column"] | None = None,
+        *,
+        forced: int | None = None,
     ) -> Float[Tensor, "*replicas observed time column"]:
         """Observations 1 .. T predicted from observation 0, forced towards the others as the gain says.
 
-        Missing observations are NaN; they force nothing, and a missing start is taken as zero.
+        With `forced` only so many of the first units are, of those that can be. Missing observations are NaN; they force
+        nothing, and a missing start is taken as zero.
         """
+
+    @property
+    def forceable(self) -> int:
+        """How many units the data can force."""
+        return self.observed
 
     def standardise(self, recordings: list[Recording]) -> list[Recording]:
         """Take over mean and scale of what is to be learned from, one recording for all replicas or one for each."""
@@ -75,10 +83,18 @@ class ForcedModel(nn.Module, ABC):
 
 
 def pulled(
-    prediction: Float[Tensor, "*batch observed"], target: Float[Tensor, "*batch observed"], gain: float
+    prediction: Float[Tensor, "*batch observed"],
+    target: Float[Tensor, "*batch observed"],
+    gain: float,
+    forced: int | None = None,
 ) -> Float[Tensor, "*batch observed"]:
-    """The prediction moved a share `gain` of the way to the target; left where the target is missing."""
+    """The prediction moved a share `gain` of the way to the target; left where the target is missing.
+
+    With `forced` only so many first components are moved.
+    """
     if gain == 0.0:
         return prediction
     held = torch.where(target.isnan(), prediction, target)
+    if forced is not None:
+        held = torch.cat([held[..., :forced], prediction[..., forced:]], dim=-1)
     return held if gain == 1.0 else prediction + gain * (held - prediction)

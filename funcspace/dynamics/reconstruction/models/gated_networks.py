@@ -69,6 +69,8 @@ class _Gated(ForcedModel):
         window: Float[Tensor, "observed instant column"],
         gain: Float[Tensor, " time"],
         inputs: Float[Tensor, "input time column"] | None = None,
+        *,
+        forced: int | None = None,
     ) -> Float[Tensor, "observed time column"]:
         """Predictions along a window; the first `context` instants are given whatever the gain says."""
         instants = window.movedim(0, -1).unbind(0)
@@ -77,7 +79,7 @@ class _Gated(ForcedModel):
         for t, (target, g) in enumerate(zip(instants[1:], gain.tolist(), strict=True), start=1):
             state, prediction = self.advance(state, x)
             found.append(prediction)
-            x = pulled(prediction, target, 1.0 if t < self.context else g)
+            x = pulled(prediction, target, 1.0) if t < self.context else pulled(prediction, target, g, forced)
         return torch.stack(found).movedim(-1, 0)
 
     def follow(self, history: Float[Tensor, "batch instant observed"]) -> Float[Tensor, "batch prediction observed"]:

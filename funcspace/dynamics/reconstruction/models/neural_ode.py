@@ -114,6 +114,8 @@ class NeuralODE(ForcedModel):
         window: Float[Tensor, "observed instant column"],
         gain: Float[Tensor, " time"],
         inputs: Float[Tensor, "input time column"] | None = None,
+        *,
+        forced: int | None = None,
     ) -> Float[Tensor, "observed time column"]:
         """Observations 1 .. T predicted from observation 0, forced towards the others as the gain says."""
         instants = window.movedim(0, -1).unbind(0)
@@ -126,7 +128,7 @@ class NeuralODE(ForcedModel):
                 difficulties.append(hard)
             found.append(x)
             if g:
-                x = pulled(x, target, g)
+                x = pulled(x, target, g, forced)
                 k = self.velocity(x)
         self._difficulty = torch.stack(difficulties).mean() * self.substeps
         return torch.stack(found).movedim(-1, 0)

@@ -110,6 +110,11 @@ class PiecewiseLinearRNN(ForcedModel, ABC):
         """The derivative of a step; on a kink that of the lower side."""
         return self.affine(self.region(z))[0]
 
+    @property
+    def forceable(self) -> int:
+        """How many units the data can force, counted from the first."""
+        return self.observation.forced
+
     def observe(self, z: Float[Tensor, "... latent"]) -> Float[Tensor, "... observed"]:
         """Observations of latent states."""
         return self.observation.observe(z)
@@ -178,10 +183,13 @@ class PiecewiseLinearRNN(ForcedModel, ABC):
         window: Float[Tensor, "*replicas observed instant column"],
         gain: Float[Tensor, "*replicas time"],
         inputs: Float[Tensor, "*replicas input time column"] | None = None,
+        *,
+        forced: int | None = None,
     ) -> Float[Tensor, "*replicas observed time column"]:
         """Observations 1 .. T predicted from observation 0, forced towards the others as the gain says.
 
-        Missing observations are NaN; they force nothing, and a missing start is taken as zero.
+        With `forced` only so many first units are. Missing observations are NaN; they force nothing, and a missing
+        start is taken as zero.
         """
         last = window.movedim(-3, -1)
         start = self.observation.start(last[..., 0, :, :].nan_to_num(nan=0.0))
@@ -189,6 +197,7 @@ class PiecewiseLinearRNN(ForcedModel, ABC):
             targets = window[..., 1:, :]
         else:
             targets = self.observation.targets(last[..., 1:, :, :]).movedim(-1, -3)
+        targets = targets[..., : self.forceable if forced is None else forced, :, :]
         states = self.scan(start.mT, window.shape[-2] - 1, targets=targets, gain=gain, inputs=inputs)
         return self.observation.observe(states.movedim(-3, -1)).movedim(-1, -3)
 
