@@ -171,8 +171,8 @@ class _TrackedSolve:
                 for facets, alpha in zip(self.discrete.robin.values(), mine[2:], strict=True):
                     blocks.append(facets.mass(facets.shaped(alpha)))
                 inner = pattern.inner(pattern.values(blocks))[keep][:, keep]
-                if method == "direct" and not self.singular and inner.shape[0]:
-                    solves[i] = self.discrete.lanes.one(inner)
+                if method == "direct" and inner.shape[0]:
+                    solves[i] = self.discrete.lanes.one(inner, pinned=self.singular)
                 else:
                     solves[i] = factorise(inner, method, problem.tolerance, problem.max_iterations)
 

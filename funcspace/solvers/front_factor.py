@@ -62,10 +62,22 @@ class FrontFactor:
         SolverError
             When it is not finite.
         """
-        loads = np.ascontiguousarray(load.T).reshape(-1, self._pattern.size)
-        found = np.empty(loads.shape)
-        self.rows(loads, np.arange(self._pattern.size), found)
-        return np.ascontiguousarray(found.T).reshape(load.shape)
+        pattern, found = self._pattern, np.empty(load.shape)
+        columns, solved = load.reshape(pattern.size, -1), found.reshape(pattern.size, -1)
+        factor, order = (pattern.padded_fronts, pattern.rows, self._lower), pattern.order
+        if columns.shape[1] == 1:
+            x = columns[order, 0]
+            _kernels().solve_one(*factor, x)
+            solved[order, 0] = finite(x)
+            return found
+        block = np.zeros((pattern.size, COLUMNS))
+        for start in range(0, columns.shape[1], COLUMNS):
+            part = columns[:, start : start + COLUMNS]
+            count = part.shape[1]
+            block[:, :count], block[:, count:] = part[order], 0.0
+            _kernels().solve_columns(*factor, block.reshape(-1))
+            solved[order, start : start + count] = finite(block[:, :count])
+        return found
 
     def rows(self, loads: FloatArray, among: IntArray, out: FloatArray) -> None:
         """Write solutions into the columns `among` of `out` (k, m), for right-hand sides in those of `loads` (k, m)."""

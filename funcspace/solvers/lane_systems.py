@@ -64,13 +64,22 @@ class LaneSystems:
     @cached_property
     def factors(self) -> LaneFactors:
         """The pattern of the factors of the matrix among the free dofs."""
-        inner, points = self.pattern.inner(np.zeros(self.pattern.nonzeros)), self.assembly.space.dof_points
-        assert points is not None
-        return LaneFactors(inner, nested_dissection(inner, points.numpy()[self.pattern.free]))
+        return self._factors(0)
 
-    def one(self, inner: Any) -> FrontFactor:
+    @cached_property
+    def pinned_factors(self) -> LaneFactors:
+        """That of the matrix without the first free dof, where the value of a pure Neumann problem is given."""
+        return self._factors(1)
+
+    def _factors(self, first: int) -> LaneFactors:
+        inner = self.pattern.inner(np.zeros(self.pattern.nonzeros))[first:, first:]
+        points = self.assembly.space.dof_points
+        assert points is not None
+        return LaneFactors(inner, nested_dissection(inner, points.numpy()[self.pattern.free[first:]]))
+
+    def one(self, inner: Any, *, pinned: bool = False) -> FrontFactor:
         """What solves for the free dofs, with the matrix among them, loads (n,) or (n, samples)."""
-        return self.factors.one(inner.data)
+        return (self.pinned_factors if pinned else self.factors).one(inner.data)
 
     def solve(
         self,

@@ -263,9 +263,7 @@ class Poisson:
         keep = slice(1, None) if singular else slice(None)
         method = choose_method(self.method, len(pattern.free), self.space.domain.dim)
         out = np.empty((samples, self.assembly.size))
-        by_fronts = method == "direct" and not singular and len(pattern.free) > 0
-        # A batch that shares a matrix: each sample then has the same bits whatever stands beside it.
-        many = matrices == 1 and bool(batch_shape(self._all_data()))
+        by_fronts = method == "direct" and len(pattern.free) > singular
 
         def system(sample: int) -> tuple[Any, Any]:
             local = cells.stiffness(cells.shaped(_pick(k, sample)))
@@ -277,9 +275,8 @@ class Poisson:
             values = pattern.values(blocks)
             inner = pattern.inner(values)[keep][:, keep]
             if by_fronts:
-                return discrete.lanes.one(inner), pattern.coupling(values)
-            solve = factorise(inner, method, self.tolerance, self.max_iterations, many=many)
-            return solve, pattern.coupling(values)
+                return discrete.lanes.one(inner, pinned=singular), pattern.coupling(values)
+            return factorise(inner, method, self.tolerance, self.max_iterations), pattern.coupling(values)
 
         def finish(rows: slice, solve: Any, coupling: Any) -> None:
             right = np.broadcast_to(load, (samples, load.shape[1]))[rows]
@@ -287,13 +284,13 @@ class Poisson:
             if values.any():
                 right = right.copy()
                 right[:, pattern.free] -= (coupling @ values.T).T
-            if isinstance(solve, FrontFactor):
-                solve.rows(right, pattern.free, out[rows])
-            else:
+            unknown = pattern.free[keep]
+            if singular:
                 out[rows, pattern.free] = 0.0
-                unknown = pattern.free[keep]
-                if len(unknown):
-                    out[rows, unknown] = solve(np.ascontiguousarray(right[:, unknown].T)).T
+            if isinstance(solve, FrontFactor):
+                solve.rows(right, unknown, out[rows])
+            elif len(unknown):
+                out[rows, unknown] = solve(np.ascontiguousarray(right[:, unknown].T)).T
             out[rows, pattern.fixed] = values
 
         if matrices == 1:
@@ -309,7 +306,8 @@ class Poisson:
             over_threads(work, samples, self.workers)
         if singular:
             weights = discrete.ones_mass
-            out -= ((out @ weights) / weights.sum())[:, None]
+            # One sample at a time, so that its bits do not depend on the batch.
+            out -= np.array([(values * weights).sum() / weights.sum() for values in out])[:, None]
         return out
 
     def __repr__(self) -> str:

@@ -206,6 +206,22 @@ def test_anisotropic_coefficient():
     assert float((u.coefficients - exact(u.space.dof_points)).abs().max()) <= 2e-3
 
 
+def test_a_pure_neumann_batch_is_what_its_samples_are_alone():
+    space = FunctionSpace(Mesh.disc(0.4))
+    generator = torch.Generator().manual_seed(0)
+    f, k = (torch.rand(35, space.n_dofs, dtype=torch.float64, generator=generator) for _ in range(2))
+    f = f - (space.integrals @ f.T / space.integrals.sum())[:, None]
+    source, coefficient = Function(space, f), Function(space, 0.5 + k)
+    together = Poisson(space.domain, source=source, dirichlet={}, workers=2).solve()
+    apart = Poisson(space.domain, source=source, coefficient=coefficient, dirichlet={}, workers=2).solve()
+    for i in (0, 34):
+        one = slice(i, i + 1)
+        alone = Poisson(space.domain, source=source[one], dirichlet={}, workers=1).solve()
+        assert torch.equal(together.coefficients[one], alone.coefficients)
+        alone = Poisson(space.domain, source=source[one], coefficient=coefficient[one], dirichlet={}).solve()
+        assert torch.equal(apart.coefficients[one], alone.coefficients)
+
+
 def test_pure_neumann_problem():
     """u = cos(pi x) has no flux; f = pi^2 cos(pi x) balances."""
     f = lambda x: PI**2 * torch.cos(PI * x[:, 0])  # noqa: E731

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,10 +13,15 @@ from numpy.typing import NDArray
 from funcspace.errors import InputError
 from funcspace.geometry.domain import Domain
 from funcspace.solvers.assembly import Assembly, FacetAssembly, SparsePattern
+from funcspace.solvers.front_factor import NotPositiveError
+from funcspace.solvers.front_pattern import nested_dissection
+from funcspace.solvers.lane_factors import LaneFactors
 from funcspace.solvers.problem_data import values_at
+from funcspace.solvers.sparse_systems import factorise
 
 __all__ = ["BoundaryParts", "check_parts", "check_robin"]
 
+FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 
@@ -59,6 +65,33 @@ class BoundaryParts:
         groups = [assembly.cells.dofs, *(facets.dofs for facets in self.coupled.values())]
         self.pattern = SparsePattern(groups, assembly.size, self.free)
         self._assembly = assembly
+
+    @cached_property
+    def factors(self) -> LaneFactors:
+        """The pattern of the Cholesky factors of matrices among the free dofs."""
+        inner, points = self.pattern.inner(np.zeros(self.pattern.nonzeros)), self._assembly.space.dof_points
+        assert points is not None
+        return LaneFactors(inner, nested_dissection(inner, points.numpy()[self.free]))
+
+    def factorise(
+        self, values: FloatArray, method: Literal["direct", "multigrid"], tolerance: float, max_iterations: int
+    ) -> Callable[[FloatArray], FloatArray]:
+        """A function that solves among the free dofs, for right-hand sides (n,) or (n, k), by entries of the matrix.
+
+        Directly, by the Cholesky factor where there is one and by LU factors where the matrix is indefinite; each
+        column has the same bits whatever stands beside it.
+
+        Raises
+        ------
+        SolverError
+            When the matrix is singular.
+        """
+        if method == "direct" and len(self.free):
+            try:
+                return self.factors.one(self.pattern.inner_entries(values))
+            except NotPositiveError:
+                pass
+        return factorise(self.pattern.inner(values), method, tolerance, max_iterations, many=True)
 
     def at(self, part: str, data: Any, name: str, dtype: torch.dtype = torch.float64) -> Any:
         """Values (samples or 1, points) at the quadrature points of a natural part."""

@@ -21,7 +21,7 @@ from funcspace.solvers.linear.nodal_data import given_in_time, load_in_time, lum
 from funcspace.solvers.linear.theta_scheme import ThetaSystem, check_theta, damped_steps, integrate
 from funcspace.solvers.linear.time_data import check_steady, intervals
 from funcspace.solvers.problem_data import Data, check_coefficient, values_at
-from funcspace.solvers.sparse_systems import Method, choose_method, factorise
+from funcspace.solvers.sparse_systems import Method, choose_method
 
 __all__ = ["Heat"]
 
@@ -173,7 +173,7 @@ class Heat:
                 {"neumann": data["neumann"], "robin": data["robin"]},
             ),
             given=given_in_time(parts, data["dirichlet"]),
-            factorise=lambda matrix: factorise(matrix, method, self.tolerance, self.max_iterations, many=True),
+            factorise=lambda values: parts.factorise(values, method, self.tolerance, self.max_iterations),
         )  # fmt: skip
         start = nodal_values(self.assembly, data["initial"], "initial")
         schedule = (self.times.start, self._stretches)

@@ -38,7 +38,7 @@ class OscillatingSystem:
     mass, damping, stiffness : their entries in the pattern.
     load : f at a time, (samples or 1, size).
     given : g at a time, (samples or 1, fixed dofs).
-    factorise : a matrix among the free dofs to a function that solves with it.
+    factorise : entries of a matrix in the pattern to a function that solves with its block among the free dofs.
     """
 
     pattern: SparsePattern
@@ -47,7 +47,7 @@ class OscillatingSystem:
     stiffness: FloatArray
     load: Callable[[float], FloatArray]
     given: Callable[[float], FloatArray]
-    factorise: Callable[[Any], Callable[[FloatArray], FloatArray]]
+    factorise: Callable[[FloatArray], Callable[[FloatArray], FloatArray]]
 
 
 def newmark(
@@ -185,7 +185,7 @@ class _EqualSteps:
             system, dt, pattern = self.system, self.dt, self.system.pattern
             values = system.mass + half * dt * system.damping + self.beta * dt**2 * system.stiffness
             key = (dt, half if self._damped else 0.0)
-            solve = self._shared.get(key, lambda: system.factorise(pattern.inner(values)))
+            solve = self._shared.get(key, lambda: system.factorise(values))
             self._solvers[half] = solve, pattern.coupling(values)
         return self._solvers[half]
 

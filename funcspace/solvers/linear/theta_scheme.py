@@ -31,7 +31,7 @@ class ThetaSystem:
     mass, operator : entries of M and A in the pattern.
     load : f at a time, (samples or 1, size).
     given : g at a time, (samples or 1, fixed dofs).
-    factorise : a matrix among the free dofs to a function that solves with it.
+    factorise : entries of a matrix in the pattern to a function that solves with its block among the free dofs.
     """
 
     pattern: SparsePattern
@@ -39,7 +39,7 @@ class ThetaSystem:
     operator: FloatArray
     load: Callable[[float], FloatArray]
     given: Callable[[float], FloatArray]
-    factorise: Callable[[Any], Callable[[FloatArray], FloatArray]]
+    factorise: Callable[[FloatArray], Callable[[FloatArray], FloatArray]]
 
 
 def check_theta(theta: float) -> None:
@@ -96,7 +96,7 @@ def integrate(
         if (dt, weight) not in steps:
             implicit = weight * dt
             new, old = system.mass + implicit * system.operator, system.mass - (dt - implicit) * system.operator
-            solve = shared.get(implicit, lambda: system.factorise(pattern.inner(new)))
+            solve = shared.get(implicit, lambda: system.factorise(new))
             steps[dt, weight] = solve, pattern.inner(old), pattern.coupling(old), pattern.coupling(new)
         return steps[dt, weight]
 

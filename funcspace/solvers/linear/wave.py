@@ -30,7 +30,7 @@ from funcspace.solvers.linear.nodal_data import (
 )
 from funcspace.solvers.linear.time_data import check_steady, intervals
 from funcspace.solvers.problem_data import Data, check_coefficient, values_at
-from funcspace.solvers.sparse_systems import Method, choose_method, factorise
+from funcspace.solvers.sparse_systems import Method, choose_method
 
 __all__ = ["Wave", "WaveStates"]
 
@@ -223,7 +223,7 @@ class Wave:
                 {"neumann": data["neumann"]},
             ),
             given=given_in_time(parts, data["dirichlet"]),
-            factorise=lambda matrix: factorise(matrix, method, self.tolerance, self.max_iterations, many=True),
+            factorise=lambda values: parts.factorise(values, method, self.tolerance, self.max_iterations),
         )  # fmt: skip
         start = (
             nodal_values(self.assembly, data["initial"], "initial"),

@@ -118,6 +118,20 @@ def test_each_mode_decays_by_the_scheme():
     assert torch.allclose(u.coefficients, expected, rtol=0, atol=1e-13)
 
 
+def test_a_growing_mode_of_an_indefinite_matrix():
+    """With r = -1000 and long steps M + theta dt A has eigenvalues of both signs; the mode follows the scheme still."""
+    n, dt, theta, r = 16, 0.01, 0.75, -1000.0
+    grid = Grid(x=(0.0, 1.0, n), periodic=("x",))
+    wave = torch.sin(2 * PI * grid.points[:, 0])
+    initial = Function(FunctionSpace(grid), wave)
+    u = Heat(grid, Times(0.0, dt, 3), initial=initial, theta=theta, reaction=r, dirichlet={}).solve()
+    c = math.cos(2 * PI / n)
+    rate = 6 * n**2 * (1 - c) / (2 + c) + r
+    factor = (1 - (1 - theta) * dt * rate) / (1 + theta * dt * rate)
+    assert 1 + theta * dt * rate < 0 < 1 + theta * dt * (12 * n**2 + r)
+    assert torch.allclose(u.coefficients, torch.stack([factor**i * wave for i in range(3)]), rtol=0, atol=1e-12)
+
+
 def test_insulated_heat_is_conserved_and_a_source_adds_what_it_brings():
     mesh = Mesh.disc(0.3)
     space = FunctionSpace(mesh)
