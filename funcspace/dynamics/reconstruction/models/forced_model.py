@@ -49,8 +49,8 @@ class ForcedModel(nn.Module, ABC):
     ) -> Float[Tensor, "*replicas observed time column"]:
         """Observations 1 .. T predicted from observation 0, forced towards the others as the gain says.
 
-        With `forced` only so many of the first units are, of those that can be. Missing observations are NaN; they force
-        nothing, and a missing start is taken as zero.
+        With `forced` only so many of the first units are, of those that can be. Missing observations are NaN; they
+        force nothing, and a missing start is taken as zero.
         """
 
     @property
