@@ -14,7 +14,7 @@ from torch import Tensor
 from funcspace.errors import InputError
 from funcspace.functions import Function
 from funcspace.geometry import Grid
-from funcspace.solvers.element_solve import ElementForm, action, element_solve
+from funcspace.solvers.element_solve import ElementForm, action, element_solve, matrix_products
 from funcspace.solvers.grid_poisson import dirichlet_parts, fits_grid_solver, sides_of
 from funcspace.solvers.problem_data import check_coefficient, is_tracked, tensors_at
 from funcspace.solvers.sparse_systems import choose_method, factorise
@@ -125,15 +125,11 @@ class _TrackedSolve:
 
     def _system(self) -> tuple[list[ElementForm], list[Tensor]]:
         """The forms of the equation and their coefficients."""
-        cells, d = self.assembly.cells, self.problem.space.domain.dim
-        dofs = torch.from_numpy(cells.dofs)
+        cells = self.assembly.cells
         terms = []
         if self.k.ndim > 2:
-            gradients = cells.table("grad", slice(None)).transpose(2, 3, 1, 0)
-            left = gradients[:, :, :, None, :, None] * cells.weights[..., None, None, None, None]
-            tables = (left * gradients[:, :, None, :, None, :]).reshape(len(dofs), -1, dofs.shape[1] ** 2)
-            terms.append((torch.from_numpy(tables), dofs, self.k.reshape(len(self.k), -1)))
-            assert tables.shape[1] == cells.weights.shape[1] * d * d
+            tables, dofs = torch.from_numpy(matrix_products(cells)), torch.from_numpy(cells.dofs)
+            terms.append((tables, dofs, self.k.reshape(len(self.k), -1)))
         else:
             terms.append(self._cell_term(cells.gradient_products, self.k))
         if self.c.requires_grad or bool(self.c.any()):

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Inexact, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["ElementForm", "action", "element_solve"]
+__all__ = ["ElementForm", "action", "element_solve", "matrix_products"]
 
 FloatArray = NDArray[np.float64]
 
@@ -37,10 +37,10 @@ class ElementForm:
         elements, q, _ = self.tables.shape
         local = self.dofs.shape[1]
         gathered = x[:, self.dofs].transpose(0, 1)
-        spread = self.tables.reshape(elements, q * local, local).transpose(1, 2)
+        spread = self.tables.to(x.dtype).reshape(elements, q * local, local).transpose(1, 2)
         products = (gathered @ spread).reshape(elements, -1, q, local)
         weighted = (products * coefficient.reshape(-1, elements, q, 1).transpose(0, 1)).sum(dim=2).transpose(0, 1)
-        return torch.zeros(len(weighted), x.shape[1], dtype=x.dtype).index_add(
+        return torch.zeros(len(weighted), x.shape[1], dtype=weighted.dtype).index_add(
             1, self.dofs.reshape(-1), weighted.flatten(1)
         )
 
@@ -48,21 +48,31 @@ class ElementForm:
         """Derivatives of the form at u, v (samples, dofs) in the coefficient, (samples, element * q)."""
         a, b = u[:, self.dofs], v[:, self.dofs]
         outer = (a[..., :, None] * b[..., None, :]).flatten(2).transpose(0, 1)
-        return (outer @ self.tables.transpose(1, 2)).transpose(0, 1).flatten(1)
+        return (outer @ self.tables.to(outer.dtype).transpose(1, 2)).transpose(0, 1).flatten(1)
 
 
-def action(forms: list[ElementForm], coefficients: list[Tensor], x: Tensor) -> Float[Tensor, "samples dofs"]:
+def action(forms: list[ElementForm], coefficients: list[Tensor], x: Tensor) -> Inexact[Tensor, "samples dofs"]:
     """The sum of some forms of x against all basis functions."""
     terms = [form.action(c, x) for form, c in zip(forms, coefficients, strict=True)]
     return sum(terms[1:], terms[0])
 
 
+def matrix_products(cells: Any) -> FloatArray:
+    """Tables (element, d * d * q, local * local) of the form grad v . k grad u, for coefficients (element, q, d, d)."""
+    gradients = cells.table("grad", slice(None)).transpose(2, 3, 1, 0)
+    left = gradients[:, :, :, None, :, None] * cells.weights[..., None, None, None, None]
+    return (left * gradients[:, :, None, :, None, :]).reshape(len(cells.dofs), -1, cells.dofs.shape[1] ** 2)
+
+
 def element_solve(
     solver: Callable[[FloatArray], FloatArray], forms: list[ElementForm], coefficients: list[Tensor], right: Tensor
-) -> Float[Tensor, "samples dofs"]:
+) -> Inexact[Tensor, "samples dofs"]:
     r"""What `solver` finds for right-hand sides (samples, dofs), with the derivatives of the system it solves.
 
     sum_forms a_c(u, v) = b(v);  with the adjoint w for the cotangent of u:  dL/db = w,  dL/dc_eq = -w_e^T T_eq u_e
+
+    Complex systems are symmetric, not Hermitian: the adjoint is the conjugate of what solves for the conjugate
+    cotangent.
 
     Parameters
     ----------
@@ -79,7 +89,7 @@ class _Solve(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, solver: Any, forms: list[ElementForm], right: Tensor, *coefficients: Tensor) -> Tensor:
-        found = torch.from_numpy(solver(np.ascontiguousarray(right.detach().numpy())))
+        found = torch.from_numpy(solver(np.ascontiguousarray(right.detach().resolve_conj().numpy())))
         ctx.save_for_backward(found, *coefficients)
         ctx.solver, ctx.forms = solver, forms
         return found
@@ -87,9 +97,10 @@ class _Solve(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         found, *coefficients = ctx.saved_tensors
-        adjoint = _Solve.apply(ctx.solver, ctx.forms, gradients[0], *coefficients)
+        adjoint = _Solve.apply(ctx.solver, ctx.forms, gradients[0].conj(), *coefficients)
         needed = ctx.needs_input_grad[3:]
         of_coefficients = (
-            -form.derivative(adjoint, found) if need else None for form, need in zip(ctx.forms, needed, strict=True)
+            -form.derivative(adjoint, found).conj() if need else None
+            for form, need in zip(ctx.forms, needed, strict=True)
         )
-        return (None, None, adjoint, *of_coefficients)
+        return (None, None, adjoint.conj(), *of_coefficients)

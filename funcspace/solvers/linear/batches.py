@@ -15,7 +15,7 @@ from funcspace.functions import Function
 from funcspace.solvers.problem_data import batch_shape
 from funcspace.solvers.threads import available_cores, over_threads
 
-__all__ = ["SharedFactors", "put_rows", "solve_batch"]
+__all__ = ["SharedFactors", "functions_in", "put_rows", "solve_batch"]
 
 # Samples stepped together: their states stay in the second-level cache for a few ten thousand unknowns.
 TOGETHER = 64
@@ -61,14 +61,14 @@ def solve_batch(
         matrix share, and writes to an array (samples, *shape).
     shape : that of one solution.
     """
-    batch = batch_shape(dict(_functions(data)))
+    batch = batch_shape(dict(functions_in(data)))
     samples = math.prod(batch)
     found = np.empty((samples, *shape), dtype)
     if not batch:
         work(data, SharedFactors(), found)
         return found[0]
     flat = _mapped(data, lambda f: _flattened(f) if f.batch_shape else f)
-    varies = batch_shape(dict(_functions({name: data[name] for name in in_matrix})))
+    varies = batch_shape(dict(functions_in({name: data[name] for name in in_matrix})))
     cores = available_cores() if workers is None else max(1, int(workers))
     width = 1 if varies else min(TOGETHER, -(-samples // cores))
     groups = [(start, min(start + width, samples)) for start in range(0, samples, width)]
@@ -91,15 +91,16 @@ def put_rows(out: NDArray[Any], instant: int, dofs: Any, columns: NDArray[Any]) 
         out[:, instant, where] = columns[start:stop].T
 
 
-def _functions(data: Any, name: str = "") -> Iterable[tuple[str, Function]]:
+def functions_in(data: Any, name: str = "") -> Iterable[tuple[str, Function]]:
+    """The Functions among the data and their names; containers are looked into."""
     if isinstance(data, Function):
         yield name, data
     elif isinstance(data, dict):
         for key, value in data.items():
-            yield from _functions(value, f"{name}[{key!r}]" if name else str(key))
+            yield from functions_in(value, f"{name}[{key!r}]" if name else str(key))
     elif isinstance(data, tuple | list):
         for number, value in enumerate(data):
-            yield from _functions(value, f"{name}[{number}]")
+            yield from functions_in(value, f"{name}[{number}]")
 
 
 def _mapped(data: Any, change: Callable[[Function], Function]) -> Any:

@@ -62,7 +62,8 @@ class BoundaryParts:
             for part in dict.fromkeys((*natural, *coupled))
             if len(parts[part])
         }
-        groups = [assembly.cells.dofs, *(facets.dofs for facets in self.coupled.values())]
+        self.cells_dofs: IntArray = assembly.cells.dofs
+        groups = [self.cells_dofs, *(facets.dofs for facets in self.coupled.values())]
         self.pattern = SparsePattern(groups, assembly.size, self.free)
         self._assembly = assembly
 

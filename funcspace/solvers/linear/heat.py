@@ -15,12 +15,13 @@ from funcspace.functions import Function, FunctionSpace
 from funcspace.geometry import Times
 from funcspace.geometry.domain import Domain
 from funcspace.solvers.assembly import Assembly
-from funcspace.solvers.linear.batches import SharedFactors, solve_batch
+from funcspace.solvers.linear.batches import SharedFactors, functions_in, solve_batch
 from funcspace.solvers.linear.boundary_parts import BoundaryParts, check_parts, check_robin
 from funcspace.solvers.linear.nodal_data import given_in_time, load_in_time, lumped, nodal_values, sources_in_time
 from funcspace.solvers.linear.theta_scheme import ThetaSystem, check_theta, damped_steps, integrate
 from funcspace.solvers.linear.time_data import check_steady, intervals
-from funcspace.solvers.problem_data import Data, check_coefficient, values_at
+from funcspace.solvers.linear.tracked_data import has_tracked_data
+from funcspace.solvers.problem_data import Data, batch_shape, check_coefficient, values_at
 from funcspace.solvers.sparse_systems import Method, choose_method
 
 __all__ = ["Heat"]
@@ -44,6 +45,8 @@ class Heat:
     Data may be numbers, callables of points (n, d), or Functions; source, initial state and boundary values may have
     a batch, as may the rest. Source and boundary values may also depend on time: callables of (points, t), or
     Functions over Times * domain that reach over the whole time. Dirichlet values hold at the first instant already.
+    Where data are part of an autograd graph (Functions whose coefficients require gradients, tensors, callables such as
+    networks), so is the solution.
 
     Parameters
     ----------
@@ -148,15 +151,25 @@ class Heat:
         return BoundaryParts(self.assembly, given, natural=self._data["neumann"], coupled=self._data["robin"])
 
     def solve(self) -> Function:
-        """The solution over times * domain, with the batch shape of the data."""
+        """The solution over times * domain, with the batch shape of the data.
+
+        Where data are part of an autograd graph so is the solution: derivatives come from the adjoint of the scheme,
+        with the factors of the steps (see `tracked_heat`).
+        """
+        from funcspace.solvers.linear.differentiable_heat import tracked_heat
+
         parts = self.parts  # built before threads ask for it
         assert parts is not None
         shape = (self.times.count, self.assembly.size)
+        space = FunctionSpace(self.times * self.space.domain, f"linear * {self.space.element}")
+        if has_tracked_data(self._data, self.assembly, self.times.start):
+            batch = batch_shape(dict(functions_in(self._data)))
+            tracked = tracked_heat(self, (self.times.start, self._stretches))
+            return Function(space, tracked.reshape(*batch, *space.coefficient_shape), name="u")
         values = solve_batch(
             self._data, ("coefficient", "capacity", "reaction", "alpha"), self._states, shape=shape,
             workers=self.workers,
         )  # fmt: skip
-        space = FunctionSpace(self.times * self.space.domain, f"linear * {self.space.element}")
         batch = values.shape[:-2]
         return Function(space, torch.from_numpy(values.reshape(*batch, *space.coefficient_shape)), name="u")
 

@@ -1,0 +1,121 @@
+"""Linear solves as torch operations: derivatives against differences, batches, several calls before backward."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.autograd import gradcheck, gradgradcheck
+
+import funcspace as fs
+from funcspace.solvers.linear import Heat
+
+F64 = torch.float64
+
+
+def random(*shape, seed=0, low=0.0):
+    generator = torch.Generator().manual_seed(seed)
+    return (low + torch.rand(*shape, generator=generator, dtype=F64)).requires_grad_()
+
+
+@pytest.fixture(scope="module")
+def disc():
+    return fs.Mesh.disc(0.8)
+
+
+@pytest.fixture(scope="module")
+def square():
+    return fs.Mesh.rectangle(0.5)
+
+
+class TestHeat:
+    times = fs.Times(0.0, 0.1, 4)
+
+    @pytest.mark.parametrize(("element", "theta"), [("P1", 0.5), ("P2", 0.75)])
+    def test_all_data_of_a_batch(self, disc, element, theta):
+        V = fs.FunctionSpace(disc, element)
+        data = [random(2, V.n_dofs, seed=i, low=0.5) for i in range(6)]
+
+        def solve(*values):
+            k, c, r, f, u0, g = (fs.Function(V, value) for value in values)
+            heat = Heat(
+                disc, self.times, element, coefficient=k, capacity=c, reaction=r, source=f, initial=u0,
+                dirichlet={"boundary": g}, theta=theta,
+            )  # fmt: skip
+            return heat.solve().coefficients
+
+        plain = solve(*(values.detach() for values in data))
+        torch.testing.assert_close(solve(*data), plain, rtol=1e-12, atol=1e-12)
+        assert gradcheck(solve, data, fast_mode=True)
+        assert gradgradcheck(solve, data, fast_mode=True)
+
+    @pytest.mark.parametrize("lumped", [False, True])
+    def test_numbers_in_natural_conditions_and_in_time(self, square, lumped):
+        scalars = [torch.tensor(value, dtype=F64, requires_grad=True) for value in (0.7, 0.4, 0.9, 1.3)]
+
+        def solve(k, alpha, flux, rate):
+            heat = Heat(
+                square, self.times, coefficient=k, source=lambda x, t: rate * t * x[:, 0], neumann={"top": flux},
+                robin={"right": (alpha, flux)}, dirichlet={"left": lambda x, t: rate * t * x[:, 1]}, step=0.06,
+                lumped=lumped,
+            )  # fmt: skip
+            return heat.solve().coefficients
+
+        plain = solve(*(value.detach() for value in scalars))
+        torch.testing.assert_close(solve(*scalars), plain, rtol=1e-12, atol=1e-12)
+        assert gradcheck(solve, scalars)
+
+    def test_matrix_coefficient(self, square):
+        V = fs.FunctionSpace(square, value_shape=(2, 2))
+        part = random(V.n_dofs, 2, 2)
+
+        def solve(part):
+            k = torch.eye(2, dtype=F64) + 0.1 * (part + part.mT)
+            return Heat(square, self.times, coefficient=fs.Function(V, k), source=1.0).solve().coefficients
+
+        torch.testing.assert_close(solve(part), solve(part.detach()), rtol=1e-12, atol=1e-12)
+        assert gradcheck(solve, (part,), fast_mode=True)
+
+    def test_a_source_over_time_and_space(self, square):
+        V = fs.FunctionSpace(self.times * square)
+        f = random(3, *V.coefficient_shape)
+
+        def solve(f):
+            return Heat(square, self.times, source=fs.Function(V, f), workers=2).solve().coefficients
+
+        torch.testing.assert_close(solve(f), solve(f.detach()), rtol=1e-12, atol=1e-12)
+        assert gradcheck(solve, (f,), fast_mode=True)
+
+    def test_heat_brought_by_a_source_is_its_integral(self, square):
+        """Insulated, the total heat at the end is that at the start plus duration times the integral of f."""
+        V = fs.FunctionSpace(square)
+        f, u0 = random(V.n_dofs), random(V.n_dofs, seed=1)
+        heat = Heat(
+            square, self.times, source=fs.Function(V, f), initial=fs.Function(V, u0), coefficient=2.0, dirichlet={}
+        )  # fmt: skip
+        total = fs.Function(V, heat.solve().coefficients[-1]).integral()
+        of_f, of_u0 = torch.autograd.grad(total, (f, u0))
+        torch.testing.assert_close(of_f, self.times.duration * V.integrals, rtol=1e-11, atol=1e-14)
+        torch.testing.assert_close(of_u0, V.integrals, rtol=1e-11, atol=1e-14)
+
+    def test_several_calls_before_backward(self, square):
+        """Gradients of a sum of solves are sums of gradients, in whatever order the solves and backwards come."""
+        V = fs.FunctionSpace(square)
+        k, f = random(V.n_dofs, low=0.5), random(V.n_dofs, seed=1)
+
+        def loss(scale):
+            heat = Heat(square, self.times, coefficient=fs.Function(V, scale * k), source=fs.Function(V, f))
+            return heat.solve().coefficients.square().sum()
+
+        apart = [torch.autograd.grad(loss(scale), (k, f)) for scale in (1.0, 3.0)]
+        first, second = loss(1.0), loss(3.0)
+        together = torch.autograd.grad(first + second, (k, f))
+        for found, *terms in zip(together, *apart, strict=True):
+            torch.testing.assert_close(found, terms[0] + terms[1], rtol=1e-12, atol=1e-14)
+
+    def test_factors_are_made_once(self, square, monkeypatch):
+        heat = Heat(square, fs.Times(0.0, 0.1, 9), source=torch.tensor(1.0, requires_grad=True), damped=0)
+        calls = []
+        plain = heat.parts.factorise
+        monkeypatch.setattr(heat.parts, "factorise", lambda *a: calls.append(1) or plain(*a))
+        heat.solve().coefficients.sum().backward()
+        assert calls == [1]
