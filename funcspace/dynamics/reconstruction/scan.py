@@ -4,6 +4,11 @@ z_t = F(x_{t-1}) + s_t,  x_0 = start,  x_t = z_t + g_t (d_t - z_t) on the forced
 
 g_t = 1 at every interval-th step is sparse teacher forcing, g_t = alpha at all steps generalised teacher forcing, and
 g_t = 0 a free run. A target d_t that is NaN (a missing value) forces nothing.
+
+On the CPU the loop is compiled for all families. On NVIDIA GPUs (compute capability 8.0 or newer, Linux) it is for
+AL-RNNs of up to 128 units and shallow maps of up to 32 units and 128 hidden ones (256 where units are at most 16 or
+a program may have 144 KiB of shared memory) in single precision, where Triton is installed, as it is with PyTorch's
+CUDA builds; what does not fit takes the plain loop, and `triton_lacks` tells why.
 """
 
 from __future__ import annotations
@@ -20,9 +25,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from funcspace.dynamics.reconstruction.triton_scan import triton_lacks, triton_scan
+from funcspace.errors import InputError
 from funcspace.solvers.threads import available_cores
 
-__all__ = ["Family", "arrays_of", "compiled_scan", "over_ranges", "plain_scan"]
+__all__ = ["Family", "arrays_of", "compiled_scan", "has_compiled_scan", "over_ranges", "plain_scan"]
 
 Family = Literal["al_rnn", "shallow", "dendritic"]
 COLUMNS = 16  # that fill the registers of `sixteen_floats`
@@ -69,20 +76,39 @@ def compiled_scan(
     gain: Float[Tensor, "replica time"] | None = None,
     drive: Float[Tensor, "replica unit time column"] | None = None,
 ) -> Float[Tensor, "replica unit time column"]:
-    """As `plain_scan` for the maps of a family, in one compiled loop each way; on the CPU, one thread per replica.
+    """As `plain_scan` for the maps of a family, in one compiled loop each way, differentiable once.
+
+    On the CPU with one thread per replica, on GPUs with one program for each replica and sixteen columns.
 
     Parameters
     ----------
     family : "al_rnn" (A, W, h; number of ReLU units, whether they see the deviation from the mean), "shallow"
         (A, W1, W2, h1, h2; clipped) or "dendritic" (A, W, h, slopes, thresholds; clipped).
     parameters, options : those named for the family, parameters with a leading axis of replicas.
+
+    Raises
+    ------
+    InputError
+        When there is no compiled loop for the map on the device of `start`.
     """
+    if start.device.type != "cpu":
+        lacks = triton_lacks(family, parameters, start)
+        if lacks is not None or family == "dendritic":
+            raise InputError(f"no compiled scan: {lacks}; take the plain loop with compiled=False")
+        return triton_scan(family, parameters, options, start, steps, targets=targets, gain=gain, drive=drive)
     count, _, columns = start.shape
     if targets is None or gain is None:
         targets, gain = start.new_zeros(count, 0, steps, columns), start.new_zeros(count, steps)
     if drive is None:
         drive = start.new_zeros(count, 0, steps, columns)
     return _Scan.apply(family, options, steps, start, targets, gain, drive, *parameters)
+
+
+def has_compiled_scan(
+    family: Family, parameters: Sequence[Float[Tensor, "replica ..."]], start: Float[Tensor, "replica unit column"]
+) -> bool:
+    """Whether `compiled_scan` can take the map where its tensors are."""
+    return start.device.type == "cpu" or triton_lacks(family, parameters, start) is None
 
 
 def _kernels(family: Family, start: Tensor) -> Any:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from funcspace.dynamics.reconstruction.models.forced_model import ForcedModel
 from funcspace.dynamics.reconstruction.models.initial_weights import glorot
 from funcspace.dynamics.reconstruction.models.observation import Observation, ObservationKind
-from funcspace.dynamics.reconstruction.scan import Family, compiled_scan, plain_scan
+from funcspace.dynamics.reconstruction.scan import Family, compiled_scan, has_compiled_scan, plain_scan
 from funcspace.errors import InputError
 
 if TYPE_CHECKING:
@@ -137,17 +137,19 @@ class PiecewiseLinearRNN(ForcedModel, ABC):
 
         Parameters
         ----------
-        compiled : whether to take the compiled loop; by default on the CPU.
+        compiled : whether to take the compiled loop; by default where there is one: on the CPU, and on GPUs if Triton
+            is installed and the map fits (see `scan`).
         """
         with_replicas = self.replicas is not None
         lead: Any = (lambda t: t) if with_replicas else (lambda t: None if t is None else t[None])
         drive = None if inputs is None else torch.einsum("...mk,...ktb->...mtb", self.C, inputs)
+        weights, options = self.scan_weights()
+        weights = [lead(w) for w in weights]
         if compiled is None:
-            compiled = start.device.type == "cpu"
+            compiled = has_compiled_scan(self.family, weights, lead(start))
         forcing = {"targets": lead(targets), "gain": lead(gain), "drive": lead(drive)}
         if compiled:
-            weights, options = self.scan_weights()
-            found = compiled_scan(self.family, [lead(w) for w in weights], options, lead(start), steps, **forcing)
+            found = compiled_scan(self.family, weights, options, lead(start), steps, **forcing)
         else:
             step = self.step if with_replicas else (lambda z: self.step(z[0])[None])
             found = plain_scan(step, lead(start), steps, **forcing)
