@@ -85,7 +85,7 @@ class _March:
             problem = self.problem
             method = choose_method(problem.method, len(self.parts.free), problem.space.domain.dim, reused=True)
 
-            def factorise(values: Any) -> Any:
+            def factorise(values: Any, sample: int) -> Any:
                 return self.parts.factorise(values, method, problem.tolerance, problem.max_iterations)
 
             self._solvers[implicit] = new.solver(factorise, problem.workers)

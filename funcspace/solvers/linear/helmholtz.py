@@ -15,13 +15,16 @@ from funcspace.errors import InputError, SolverError
 from funcspace.functions import Function, FunctionSpace
 from funcspace.geometry.domain import Domain
 from funcspace.solvers.assembly import Assembly
-from funcspace.solvers.linear.batches import SharedFactors, solve_batch
+from funcspace.solvers.linear.batches import SharedFactors, functions_in, solve_batch
 from funcspace.solvers.linear.boundary_parts import BoundaryParts, check_parts
 from funcspace.solvers.linear.time_data import check_steady
-from funcspace.solvers.problem_data import check_coefficient, values_at
+from funcspace.solvers.linear.tracked_data import has_tracked_data
+from funcspace.solvers.problem_data import batch_shape, check_coefficient, values_at
 from funcspace.solvers.sparse_systems import factorise_general
 
 __all__ = ["Helmholtz"]
+
+FloatArray = NDArray[np.float64]
 
 # Relative distance to a resonance below which a solution is made of rounding errors.
 RESONANCE = 1e-11
@@ -41,7 +44,9 @@ class Helmholtz:
     Finite elements and a sparse direct solve. Waves of elements of first order are too short by the factor
     1 - (k h)^2/24, an error that adds up over the wavelengths: for large domains use P2 or a finer mesh.
 
-    Data may be numbers, callables of points (n, d), or Functions, with batches; f and g may be complex.
+    Data may be numbers, callables of points (n, d), or Functions, with batches; f and g may be complex. Where data are
+    part of an autograd graph (Functions whose coefficients require gradients, tensors, callables such as networks), so
+    is the solution.
 
     Parameters
     ----------
@@ -132,9 +137,19 @@ class Helmholtz:
         return any(_is_complex(value, point[:1]) for value in given)
 
     def solve(self) -> Function:
-        """The solution, complex128 or float64, with the batch shape of the data."""
+        """The solution, complex128 or float64, with the batch shape of the data.
+
+        Where data are part of an autograd graph so is the solution: derivatives come from the adjoint system, with the
+        same factor (see `tracked_helmholtz`).
+        """
+        from funcspace.solvers.linear.differentiable_helmholtz import tracked_helmholtz
+
         parts = self.parts  # built before threads ask for it
         assert parts is not None
+        if has_tracked_data(self._data, self.assembly):
+            batch = batch_shape(dict(functions_in(self._data)))
+            tracked = tracked_helmholtz(self)
+            return Function(self.space, tracked.reshape(*batch, *self.space.coefficient_shape), name="u")
         values = solve_batch(
             self._data, ("speed", "coefficient", "loss"), self._rows, shape=(self.assembly.size,),
             workers=self.workers, dtype=np.complex128 if self.is_complex else np.float64,
@@ -187,14 +202,17 @@ class Helmholtz:
         if self.is_complex:
             lossy = cells.mass(square * cells.shaped(eta[0])) if eta.any() else np.zeros_like(mass)
             values = values - 1j * pattern.values([lossy, *edges])
+        return self._factor(values, pattern.values([mass, *nothing])), pattern.coupling(values)
+
+    def _factor(self, values: Any, mass: FloatArray) -> Any:
+        """What solves among the free dofs, by the entries of the matrix and of the mass matrix of (omega/c)^2."""
         singular = (
             f"frequency {self.frequency:g} is a resonance of this cavity: choose another one, or give a loss or an "
             "impedance part"
         )
-        inner = pattern.inner(values)
-        solve = factorise_general(inner, singular=singular)
-        _check_resonance(solve, pattern.inner(pattern.values([mass, *nothing])), singular)
-        return solve, pattern.coupling(values)
+        solve = factorise_general(self.parts.pattern.inner(values), singular=singular)
+        _check_resonance(solve, self.parts.pattern.inner(mass), singular)
+        return solve
 
     def __repr__(self) -> str:
         return f"Helmholtz({self.space.element!r} on {self.space.domain!r}, frequency={self.frequency:g})"

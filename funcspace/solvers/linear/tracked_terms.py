@@ -68,12 +68,15 @@ class TrackedTerms:
             return lambda x: action(self.forms, self.coefficients, x)
         return SparseMap(self.parts.pattern.whole(self.entries(0)))
 
-    def solver(self, factorise: Callable[[Array], Callable[[Any], Any]], workers: int | None) -> Callable[..., Tensor]:
+    def solver(
+        self, factorise: Callable[[Array, int], Callable[[Any], Any]], workers: int | None
+    ) -> Callable[[Tensor], Tensor]:
         """What solves among the free dofs for right-hand sides (samples, size); the fixed ones are set to zero.
 
         Parameters
         ----------
-        factorise : takes the entries of a matrix in the pattern to a function that solves for (n,) or (n, k).
+        factorise : takes the entries of a matrix in the pattern, and the sample that it is of, to a function that
+            solves for (n,) or (n, k).
         workers : number of threads over samples with matrices of their own.
         """
         matrices, free = max(len(c) for c in self.coefficients), self.parts.free
@@ -81,7 +84,7 @@ class TrackedTerms:
 
         def factor(start: int, stop: int) -> None:
             for sample in range(start, stop):
-                solves[sample] = factorise(self.entries(sample))
+                solves[sample] = factorise(self.entries(sample), sample)
 
         if len(free):
             over_threads(factor, matrices, workers)

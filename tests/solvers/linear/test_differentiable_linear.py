@@ -7,7 +7,7 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 import funcspace as fs
-from funcspace.solvers.linear import Heat
+from funcspace.solvers.linear import Heat, Helmholtz
 
 F64 = torch.float64
 
@@ -119,3 +119,89 @@ class TestHeat:
         monkeypatch.setattr(heat.parts, "factorise", lambda *a: calls.append(1) or plain(*a))
         heat.solve().coefficients.sum().backward()
         assert calls == [1]
+
+
+class TestHelmholtz:
+    def solve(self, domain, element, values, **options):
+        V = fs.FunctionSpace(domain, element)
+        a, c, f, g = (fs.Function(V, value) for value in values)
+        return Helmholtz(
+            domain, element, frequency=2.5, coefficient=a, speed=c, source=f, dirichlet={"left": g}, **options
+        ).solve().coefficients  # fmt: skip
+
+    @pytest.mark.parametrize("element", ["P1", "P2"])
+    def test_standing_waves(self, square, element):
+        n = fs.FunctionSpace(square, element).n_dofs
+        data = [random(2, n, seed=i, low=0.8) for i in range(4)]
+        found = self.solve(square, element, data, neumann={"top": 0.3})
+        plain = self.solve(square, element, [values.detach() for values in data], neumann={"top": 0.3})
+        assert found.dtype == F64
+        torch.testing.assert_close(found, plain, rtol=1e-11, atol=1e-12)
+        assert gradcheck(lambda *d: self.solve(square, element, d, neumann={"top": 0.3}), data, fast_mode=True)
+        assert gradgradcheck(lambda *d: self.solve(square, element, d), data, fast_mode=True)
+
+    def test_waves_that_leave(self, square):
+        """Complex solutions: the loss, an impedance part, and complex data."""
+        V = fs.FunctionSpace(square)
+        data = [random(2, V.n_dofs, seed=i, low=0.8) for i in range(4)]
+        loss, edge = random(V.n_dofs, seed=5), random(V.n_dofs, seed=6)
+
+        def solve(a, c, f, g, loss, edge):
+            return self.solve(
+                square, "P1", (a, c, f, g * (1 + 0.5j)), loss=fs.Function(V, loss),
+                impedance={"right": fs.Function(V, edge * (2.0 - 1j)), "top": 0.0},
+            )  # fmt: skip
+
+        every = (*data, loss, edge)
+        plain = solve(*(values.detach() for values in every))
+        found = solve(*every)
+        assert found.dtype == torch.complex128
+        torch.testing.assert_close(found, plain, rtol=1e-11, atol=1e-12)
+        assert gradcheck(solve, every, fast_mode=True)
+        assert gradgradcheck(solve, every, fast_mode=True)
+
+    def test_complex_source(self, square):
+        V = fs.FunctionSpace(square)
+        f = torch.complex(*(random(3, V.n_dofs, seed=i).detach() for i in (0, 1))).requires_grad_()
+
+        def solve(f):
+            return Helmholtz(square, frequency=2.0, source=fs.Function(V, f)).solve().coefficients
+
+        torch.testing.assert_close(solve(f), solve(f.detach()), rtol=1e-12, atol=1e-12)
+        assert gradcheck(solve, (f,), fast_mode=True)
+
+    def test_reciprocity(self, square):
+        """The response at x to a load at y is that at y to one at x: the Jacobian M S^-1 M of loads is symmetric."""
+        V = fs.FunctionSpace(square)
+        mass = torch.from_numpy(V.mass.matrix.toarray())
+
+        def response(f):
+            u = Helmholtz(square, frequency=3.0, source=fs.Function(V, f), impedance={"top": 0.0}).solve()
+            return u.coefficients @ mass.to(torch.complex128)
+
+        f = random(V.n_dofs).detach().to(torch.complex128)
+        jacobian = torch.autograd.functional.jacobian(lambda x: response(x).real, f.real)
+        torch.testing.assert_close(jacobian, jacobian.T, rtol=1e-11, atol=1e-15)
+        assert jacobian.abs().max() > 1e-4
+
+    def test_several_calls_before_backward(self, square):
+        V = fs.FunctionSpace(square)
+        c = random(V.n_dofs, low=0.8)
+
+        def loss(frequency):
+            u = Helmholtz(square, frequency=frequency, speed=fs.Function(V, c), source=1.0, impedance={"top": 0.0})
+            return u.solve().coefficients.abs().square().sum()
+
+        (apart,) = torch.autograd.grad(loss(1.0), c)
+        (other,) = torch.autograd.grad(loss(2.0), c)
+        first, second = loss(1.0), loss(2.0)
+        (together,) = torch.autograd.grad(first + second, c)
+        torch.testing.assert_close(together, apart + other, rtol=1e-11, atol=1e-14)
+
+    def test_bad_data_are_refused_as_without_gradients(self, square):
+        speed = torch.tensor(-1.0, dtype=F64, requires_grad=True)
+        with pytest.raises(fs.InputError, match="speed must be positive"):
+            Helmholtz(square, frequency=1.0, speed=speed).solve()
+        loss = torch.tensor(-1.0, dtype=F64, requires_grad=True)
+        with pytest.raises(fs.InputError, match="loss must not be negative"):
+            Helmholtz(square, frequency=1.0, loss=loss).solve()
