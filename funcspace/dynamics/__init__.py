@@ -15,6 +15,7 @@ from funcspace.dynamics.catalogue.registry import system, systems
 from funcspace.dynamics.catalogue.system import System
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.integrators.solve import Guards
+from funcspace.dynamics.reconstruction.analysis.relu_choice import ReluChoice, choose_relu
 from funcspace.dynamics.reconstruction.context_forcing import ContextForcing
 from funcspace.dynamics.reconstruction.context_forecaster import ContextForecaster
 from funcspace.dynamics.reconstruction.models.al_rnn import ALRNN
@@ -66,6 +67,7 @@ __all__ = [
     "NeuralODE",
     "PerReplica",
     "Reconstruction",
+    "ReluChoice",
     "ReservoirComputer",
     "RidgeRegression",
     "SINDy",
@@ -75,6 +77,7 @@ __all__ = [
     "System",
     "Trial",
     "annotate",
+    "choose_relu",
     "discover",
     "frozen",
     "frozen_names",
