@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import funcspace.dynamics as dynamics
-from funcspace.dynamics.frozen_data.frozen_trajectory import frozen, integrated
 from funcspace.dynamics.frozen_data.frozen_record import content_hash, frozen_names, frozen_record
+from funcspace.dynamics.frozen_data.frozen_trajectory import frozen, integrated
 from funcspace.errors import InputError, SolverError
 
 NAMES = ("Lorenz", "Rossler", "HyperRossler", "Duffing", "ThomasLabyrinth", "DoublePendulum", "Torus")
