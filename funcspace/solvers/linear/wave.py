@@ -18,7 +18,7 @@ from funcspace.functions import Function, FunctionSpace
 from funcspace.geometry import Times
 from funcspace.geometry.domain import Domain
 from funcspace.solvers.assembly import Assembly
-from funcspace.solvers.linear.batches import SharedFactors, solve_batch
+from funcspace.solvers.linear.batches import SharedFactors, functions_in, solve_batch
 from funcspace.solvers.linear.boundary_parts import BoundaryParts, check_parts
 from funcspace.solvers.linear.newmark_scheme import OscillatingSystem, element_frequency, newmark
 from funcspace.solvers.linear.nodal_data import (
@@ -29,7 +29,8 @@ from funcspace.solvers.linear.nodal_data import (
     sources_in_time,
 )
 from funcspace.solvers.linear.time_data import check_steady, intervals
-from funcspace.solvers.problem_data import Data, check_coefficient, values_at
+from funcspace.solvers.linear.tracked_data import has_tracked_data
+from funcspace.solvers.problem_data import Data, batch_shape, check_coefficient, values_at
 from funcspace.solvers.sparse_systems import Method, choose_method
 
 __all__ = ["Wave", "WaveStates"]
@@ -71,6 +72,8 @@ class Wave:
 
     Data may be numbers, callables of points (n, d), or Functions, also with a batch. Source and boundary values may
     also depend on time: callables of (points, t), or Functions over Times * domain that reach over the whole time.
+    Where data are part of an autograd graph (Functions whose coefficients require gradients, tensors, callables such as
+    networks), so is the solution, with its energy.
 
     Parameters
     ----------
@@ -180,13 +183,23 @@ class Wave:
         return BoundaryParts(self.assembly, data["dirichlet"], natural=data["neumann"], coupled=self.absorbing)
 
     def solve(self) -> Function:
-        """The displacement over times * domain, with the batch shape of the data."""
+        """The displacement over times * domain, with the batch shape of the data.
+
+        Where data are part of an autograd graph so is the solution: derivatives come from the adjoint of the scheme,
+        with the factors of the steps (see `tracked_wave`).
+        """
+        if self._is_tracked():
+            space, (u, _), _ = self._tracked(energies=False)
+            return Function(space, u, name="u")
         space, found = self._found(self.assembly.size)
         return Function(space, torch.from_numpy(found.reshape(*found.shape[:-2], *space.coefficient_shape)), name="u")
 
     def states(self) -> WaveStates:
         """Displacement, velocity and energy, with the batch shape of the data."""
         size = self.assembly.size
+        if self._is_tracked():
+            space, (u, v), energy = self._tracked(energies=True)
+            return WaveStates(Function(space, u, name="u"), Function(space, v, name="velocity"), energy)
         space, found = self._found(2 * size + 1)
         shape = (*found.shape[:-2], *space.coefficient_shape)
         u, v = (
@@ -194,6 +207,19 @@ class Wave:
             for first, name in ((0, "u"), (size, "velocity"))
         )
         return WaveStates(u, v, torch.from_numpy(found[..., -1].copy()))
+
+    def _is_tracked(self) -> bool:
+        return has_tracked_data(self._data, self.assembly, self.times.start)
+
+    def _tracked(self, *, energies: bool) -> tuple[FunctionSpace, tuple[Tensor, Tensor], Tensor]:
+        """The space of the solution, coefficients of displacement and velocity, and energies, in the graph."""
+        from funcspace.solvers.linear.differentiable_wave import tracked_wave
+
+        batch = batch_shape(dict(functions_in(self._data)))
+        u, v, energy = tracked_wave(self, (self.times.start, self._stretches), energies=energies)
+        space = FunctionSpace(self.times * self.space.domain, f"linear * {self.space.element}")
+        shape = (*batch, *space.coefficient_shape)
+        return space, (u.reshape(shape), v.reshape(shape)), energy.reshape(*batch, -1)
 
     def _found(self, width: int) -> tuple[FunctionSpace, FloatArray]:
         """The space of the solution, and what the scheme writes to (*batch, times, width)."""
@@ -248,9 +274,7 @@ class Wave:
         slowness = 1.0 / c**2
         shaped = cells.shaped
         made = (lambda blocks: lumped(blocks)) if self.lumped else (lambda blocks: blocks)
-        mass, stiffness = made(cells.mass(shaped(slowness[0]))), cells.stiffness(shaped(k[0]))
-        if self.beta < 0.25:
-            self._check_step(element_frequency(stiffness, mass))
+        mass, stiffness = self._local_matrices(slowness[0], k[0])
         local = made(cells.mass(shaped((d * slowness)[0]))) if d.any() else np.zeros_like(mass)
         edges, nothing = [], []
         for part, facets in parts.coupled.items():
@@ -259,6 +283,15 @@ class Wave:
             nothing.append(np.zeros_like(edges[-1]))
         values = parts.pattern.values
         return values([mass, *nothing]), values([local, *edges]), values([stiffness, *nothing]), slowness
+
+    def _local_matrices(self, slowness: FloatArray, k: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Mass and stiffness of the cells, by values at their points; raise where the step is too long for them."""
+        cells = self.assembly.cells
+        mass, stiffness = cells.mass(cells.shaped(slowness)), cells.stiffness(cells.shaped(k))
+        mass = lumped(mass) if self.lumped else mass
+        if self.beta < 0.25:
+            self._check_step(element_frequency(stiffness, mass))
+        return mass, stiffness
 
     def _check_step(self, frequency: float) -> None:
         longest = 2.0 / (frequency * (1.0 - 4.0 * self.beta) ** 0.5)

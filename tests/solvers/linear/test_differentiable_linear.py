@@ -7,7 +7,7 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 import funcspace as fs
-from funcspace.solvers.linear import Heat, Helmholtz
+from funcspace.solvers.linear import Heat, Helmholtz, Wave
 
 F64 = torch.float64
 
@@ -205,3 +205,94 @@ class TestHelmholtz:
         loss = torch.tensor(-1.0, dtype=F64, requires_grad=True)
         with pytest.raises(fs.InputError, match="loss must not be negative"):
             Helmholtz(square, frequency=1.0, loss=loss).solve()
+
+
+class TestWave:
+    times = fs.Times(0.0, 0.1, 4)
+
+    @staticmethod
+    def parts(wave):
+        states = wave.states()
+        return states.displacement.coefficients, states.velocity.coefficients, states.energy
+
+    @pytest.mark.parametrize(("element", "beta"), [("P1", 0.25), ("P2", 0.4)])
+    def test_all_data_of_a_batch(self, square, element, beta):
+        V = fs.FunctionSpace(square, element)
+        data = [random(2, V.n_dofs, seed=i, low=0.5) for i in range(7)]
+
+        def solve(*values):
+            c, k, d, f, u0, v0, g = (fs.Function(V, value) for value in values)
+            wave = Wave(
+                square, self.times, element, speed=c, coefficient=k, damping=d, source=f, initial=u0,
+                initial_velocity=v0, dirichlet={"left": g}, absorbing=["top"], beta=beta,
+            )  # fmt: skip
+            return self.parts(wave)
+
+        plain = solve(*(values.detach() for values in data))
+        torch.testing.assert_close(solve(*data), plain, rtol=1e-11, atol=1e-11)
+        assert gradcheck(solve, data, fast_mode=True)
+        assert gradgradcheck(lambda *d: solve(*d)[0], data, fast_mode=True)
+
+    @pytest.mark.parametrize(("beta", "lumped"), [(0.25, True), (0.0, True), (0.1, False)])
+    def test_numbers_and_data_in_time(self, square, beta, lumped):
+        """Also steps of two lengths, and boundary values that move."""
+        scalars = [torch.tensor(value, dtype=F64, requires_grad=True) for value in (0.7, 0.4, 0.9, 1.3)]
+
+        def solve(c, flux, rate, edge):
+            wave = Wave(
+                square, fs.Times.at([0.0, 0.05, 0.1, 0.2]), speed=c, source=lambda x, t: rate * t * x[:, 0], beta=beta,
+                neumann={"top": flux}, dirichlet={"left": lambda x, t: edge * t**2 * x[:, 1]}, step=0.07, lumped=lumped,
+            )  # fmt: skip
+            return self.parts(wave)
+
+        plain = solve(*(value.detach() for value in scalars))
+        torch.testing.assert_close(solve(*scalars), plain, rtol=1e-11, atol=1e-11)
+        assert gradcheck(solve, scalars)
+
+    def test_displacements_alone_are_those_of_the_states(self, square):
+        V = fs.FunctionSpace(square)
+        u0 = random(3, V.n_dofs)
+        wave = Wave(square, self.times, initial=fs.Function(V, u0), workers=2)
+        found = wave.solve().coefficients
+        assert found.requires_grad and torch.equal(found, wave.states().displacement.coefficients)
+
+    def test_waves_run_backwards(self, square):
+        """The scheme is its own adjoint: from u_n to u_m in M the map is symmetric, with no velocity at the start."""
+        V = fs.FunctionSpace(square)
+        mass = torch.from_numpy(V.mass.matrix.toarray())
+
+        def at_the_end(u0):
+            wave = Wave(square, self.times, initial=fs.Function(V, u0), speed=1.5, dirichlet={})
+            return wave.solve().coefficients[-1]
+
+        jacobian = torch.autograd.functional.jacobian(at_the_end, random(V.n_dofs).detach())
+        weighted = mass @ jacobian
+        torch.testing.assert_close(weighted, weighted.T, rtol=1e-11, atol=1e-14)
+
+    def test_energy_does_not_depend_on_the_instant(self, square):
+        """The energy is kept, and so are its derivatives."""
+        V = fs.FunctionSpace(square)
+        u0, c = random(V.n_dofs), random(V.n_dofs, seed=1, low=0.8)
+        wave = Wave(square, self.times, initial=fs.Function(V, u0), speed=fs.Function(V, c), dirichlet={})
+        energy = wave.states().energy
+        assert float((energy / energy[0] - 1.0).detach().abs().max()) <= 1e-10
+        for value in energy[1:]:
+            for found in torch.autograd.grad(value - energy[0], (u0, c), retain_graph=True):
+                assert found.abs().max() <= 1e-11
+
+    def test_several_calls_before_backward(self, square):
+        V = fs.FunctionSpace(square)
+        c = random(V.n_dofs, low=0.8)
+
+        def loss(source):
+            return Wave(square, self.times, speed=fs.Function(V, c), source=source).solve().coefficients.square().sum()
+
+        apart = [torch.autograd.grad(loss(source), c)[0] for source in (1.0, 2.0)]
+        first, second = loss(1.0), loss(2.0)
+        (together,) = torch.autograd.grad(first + second, c)
+        torch.testing.assert_close(together, apart[0] + apart[1], rtol=1e-11, atol=1e-16)
+
+    def test_a_step_too_long_is_refused_as_without_gradients(self, square):
+        speed = torch.tensor(1.0, dtype=F64, requires_grad=True)
+        with pytest.raises(fs.InputError, match=r"steps up to .* are stable"):
+            Wave(square, fs.Times(0.0, 0.5, 3), speed=speed, beta=0.0, lumped=True).solve()
