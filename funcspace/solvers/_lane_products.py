@@ -1,7 +1,8 @@
 """Compiled products of a sparse matrix with eight vectors at once, and integrals of eight coefficients over cells."""
 
 # Plain functions without annotations: what numba compiles, the run-time checks of the tests must not wrap.
-# pyright: basic
+# The first argument of an intrinsic is the compiler's own.
+# pyright: basic, reportCallIssue=false
 from numba import njit
 
 from funcspace.solvers._eight_doubles import load, plus_scaled, store
