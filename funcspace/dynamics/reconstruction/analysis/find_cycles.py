@@ -15,7 +15,7 @@ from funcspace.errors import InputError
 if TYPE_CHECKING:
     from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
 
-__all__ = ["find_cycles", "find_fixed_points"]
+__all__ = ["every_region", "find_cycles", "find_fixed_points"]
 
 MOST_WORDS = 1 << 17
 CHUNK = 2048
@@ -25,7 +25,7 @@ SAME = 1e-6
 
 def find_fixed_points(model: Any, candidates: Tensor | None = None) -> list[Cycle]:
     """A fixed point z = (1 - J)^-1 c for each candidate region, admissible ones first."""
-    regions = _all_regions(model) if candidates is None else candidates
+    regions = every_region(model) if candidates is None else candidates
     if regions is None:
         raise InputError("the map has too many regions to try them all; give candidates, or search")
     found = _solve(model, regions[:, None])
@@ -39,7 +39,7 @@ def find_cycles(model: Any, order: int, *, regions: Tensor | None, restarts: int
     followed as SCYFI does (Eisenmann, Monfared, Goering, Durstewitz: Bifurcations and loss jumps in RNN training,
     NeurIPS 2023): the orbit of a virtual cycle shows which regions to try next.
     """
-    known = _all_regions(model) if regions is None else regions
+    known = every_region(model) if regions is None else regions
     if known is not None and len(known) ** order <= MOST_WORDS * max(1, order):
         words = _necklaces(len(known), order)
         found: list[Cycle] = []
@@ -119,7 +119,7 @@ def _solve(model: Any, words: Tensor, keep_singular: bool = False) -> list[Any]:
     return found
 
 
-def _all_regions(model: PiecewiseLinearRNN) -> Tensor | None:
+def every_region(model: PiecewiseLinearRNN) -> Tensor | None:
     """Every region as bits, or None where there are too many; some may be empty."""
     bits = model.region(torch.zeros(1, model.latent, dtype=torch.float64)).shape[-1]
     if bits > 14:

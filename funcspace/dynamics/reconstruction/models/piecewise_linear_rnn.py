@@ -18,6 +18,7 @@ from funcspace.errors import InputError
 
 if TYPE_CHECKING:
     from funcspace.dynamics.reconstruction.analysis.cycle import Cycle
+    from funcspace.dynamics.reconstruction.analysis.manifold import Manifold, ManifoldKind
     from funcspace.dynamics.reconstruction.analysis.symbols import SymbolicCode
 
 __all__ = ["PiecewiseLinearRNN"]
@@ -253,6 +254,41 @@ class PiecewiseLinearRNN(ForcedModel, ABC):
         known = None if regions is None else torch.as_tensor(regions, dtype=torch.bool)
         orders = range(1, max_order + 1)
         return {k: find_cycles(single, k, regions=known, restarts=restarts, seed=seed) for k in orders}
+
+    def manifold(
+        self,
+        point: Cycle,
+        kind: ManifoldKind = "unstable",
+        *,
+        steps: int = 50,
+        extent: float | None = None,
+        most: int = 100_000,
+        samples: int = 1000,
+        regions: Any = None,
+        seed: int = 0,
+    ) -> Manifold:
+        """The stable or unstable manifold of a fixed point or cycle; see `find_manifold`.
+
+        Parameters
+        ----------
+        point : one of `fixed_points()` or `cycles()`, admissible.
+        kind : "unstable" follows the map; "stable" the inverses of its affine pieces, all of them where several lead to
+            a state.
+        steps : turns around the cycle to follow it for.
+        extent : only what is within this distance of the origin of the standardised latent space is followed; ten times
+            that of the cycle by default.
+        most : no further than this many points.
+        samples : points that a manifold of more than one dimension starts from.
+        regions : whose inverses a stable manifold is followed through, (count, bits); all by default.
+        seed : of the samples.
+        """
+        from funcspace.dynamics.reconstruction.analysis.manifold import find_manifold
+
+        known = None if regions is None else torch.as_tensor(regions, dtype=torch.bool)
+        return find_manifold(
+            self._for_analysis(), point, kind, steps=steps, extent=extent, most=most, samples=samples, regions=known,
+            seed=seed,
+        )  # fmt: skip
 
     def symbolic_code(self, orbit: Any, *, steps: int | None = None) -> SymbolicCode:
         """The regions along an orbit.
