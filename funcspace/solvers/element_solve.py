@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,7 @@ class ElementForm:
         return (outer @ self.tables.to(outer.dtype).transpose(1, 2)).transpose(0, 1).flatten(1)
 
 
-def action(forms: list[ElementForm], coefficients: list[Tensor], x: Tensor) -> Inexact[Tensor, "samples dofs"]:
+def action(forms: Sequence[Any], coefficients: list[Tensor], x: Tensor) -> Inexact[Tensor, "samples dofs"]:
     """The sum of some forms of x against all basis functions."""
     terms = [form.action(c, x) for form, c in zip(forms, coefficients, strict=True)]
     return sum(terms[1:], terms[0])
@@ -65,7 +65,7 @@ def matrix_products(cells: Any) -> FloatArray:
 
 
 def element_solve(
-    solver: Callable[[FloatArray], FloatArray], forms: list[ElementForm], coefficients: list[Tensor], right: Tensor
+    solver: Callable[[FloatArray], FloatArray], forms: Sequence[Any], coefficients: list[Tensor], right: Tensor
 ) -> Inexact[Tensor, "samples dofs"]:
     r"""What `solver` finds for right-hand sides (samples, dofs), with the derivatives of the system it solves.
 
@@ -78,7 +78,7 @@ def element_solve(
     ----------
     solver : solves with the matrix of forms and coefficients; it takes and returns (samples, dofs) and sets the dofs
         that are not unknown to zero. It holds what it needs (factors, levels) and is used again backward.
-    forms, coefficients : the forms, and (samples or 1, element * q) of each.
+    forms, coefficients : the forms (with the methods of `ElementForm`), and (samples or 1, element * q) of each.
     """
     samples = max(len(right), *(len(c) for c in coefficients))
     return _Solve.apply(solver, forms, right.expand(samples, -1), *(c.expand(samples, -1) for c in coefficients))
@@ -88,7 +88,7 @@ class _Solve(torch.autograd.Function):
     """The solution of a symmetric system; its backward is another such solve, so that all orders exist."""
 
     @staticmethod
-    def forward(ctx: Any, solver: Any, forms: list[ElementForm], right: Tensor, *coefficients: Tensor) -> Tensor:
+    def forward(ctx: Any, solver: Any, forms: Sequence[Any], right: Tensor, *coefficients: Tensor) -> Tensor:
         found = torch.from_numpy(solver(np.ascontiguousarray(right.detach().resolve_conj().numpy())))
         ctx.save_for_backward(found, *coefficients)
         ctx.solver, ctx.forms = solver, forms

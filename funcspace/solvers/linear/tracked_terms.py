@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,36 @@ class Term:
     coefficient: Tensor
     group: int = 0
 
+    @cached_property
+    def local(self) -> Tensor:
+        """The local matrices, (samples or 1, element * local * local)."""
+        tables, dtype = self.form.tables, self.coefficient.dtype
+        values = self.coefficient.reshape(len(self.coefficient), *tables.shape[:2]).transpose(0, 1)
+        return (values @ tables.to(dtype)).transpose(0, 1).flatten(1)
+
+
+@dataclass(frozen=True)
+class LocalForm:
+    """A bilinear form given by its local matrices: these are its coefficient, see `ElementForm`.
+
+    Over the steps of a time loop their derivatives are sums of products of two vectors; what quadrature makes of them
+    is done once.
+    """
+
+    dofs: Tensor
+
+    def action(self, coefficient: Tensor, x: Tensor) -> Tensor:
+        """The form of each x (samples, dofs) against all basis functions."""
+        elements, local = self.dofs.shape
+        matrices = coefficient.reshape(-1, elements, local, local)
+        found = (matrices @ x[:, self.dofs][..., None]).flatten(1)
+        return torch.zeros(len(found), x.shape[1], dtype=found.dtype).index_add(1, self.dofs.reshape(-1), found)
+
+    def derivative(self, u: Tensor, v: Tensor) -> Tensor:
+        """Derivatives of the form at u, v (samples, dofs) in the local matrices."""
+        a, b = u[:, self.dofs], v[:, self.dofs]
+        return (a[..., :, None] * b[..., None, :]).flatten(1)
+
 
 class TrackedTerms:
     r"""The sum over terms of :math:`a_c(u, v)`.
@@ -43,26 +74,25 @@ class TrackedTerms:
     Parameters
     ----------
     parts : with the sparsity of the matrix.
-    weighted : (weight, terms) to be summed; coefficients of the same form are added.
+    weighted : (weight, terms) to be summed.
     """
 
     def __init__(self, parts: BoundaryParts, *weighted: tuple[float, list[Term]]) -> None:
         self.parts = parts
-        merged: dict[int, Term] = {}
+        self._local: dict[int, Tensor] = {}
+        self.forms: list[Any] = []
         for weight, terms in weighted:
             for term in terms:
-                scaled = weight * term.coefficient
-                known = merged.get(id(term.form))
-                merged[id(term.form)] = Term(
-                    term.form, scaled if known is None else known.coefficient + scaled, term.group
-                )
-        self.terms = list(merged.values())
-        self.forms = [term.form for term in self.terms]
-        self.coefficients = [term.coefficient for term in self.terms]
+                if term.group in self._local:
+                    self._local[term.group] = self._local[term.group] + weight * term.local
+                else:
+                    self._local[term.group] = weight * term.local
+                    self.forms.append(LocalForm(term.form.dofs))
+        self.coefficients = list(self._local.values())
 
     def operator(self) -> Callable[[Tensor], Tensor]:
         """The map of x (samples, size) to the sum against all basis functions."""
-        if not self.terms:
+        if not self.forms:
             return torch.zeros_like
         if any(c.requires_grad or c.is_complex() or len(c) > 1 for c in self.coefficients):
             return lambda x: action(self.forms, self.coefficients, x)
@@ -108,16 +138,14 @@ class TrackedTerms:
 
     def entries(self, sample: int) -> Array:
         """The entries of a sample's matrix in the pattern."""
-        dtype = self.coefficients[0].detach().numpy().dtype
+        dtype = np.complex128 if self.coefficients[0].is_complex() else np.float64
         groups = [self.parts.cells_dofs, *(facets.dofs for facets in self.parts.coupled.values())]
-        blocks = [np.zeros((len(dofs), dofs.shape[1] ** 2), dtype) for dofs in groups]
-        for term in self.terms:
-            values = term.coefficient[sample if len(term.coefficient) > 1 else 0].detach().numpy()
-            tables = term.form.tables.numpy()
-            blocks[term.group] += (values.reshape(len(tables), 1, -1) @ tables)[:, 0]
-        if dtype.kind == "c":
+        blocks: list[Array] = [np.zeros(dofs.size * dofs.shape[1], dtype) for dofs in groups]
+        for group, local in self._local.items():
+            blocks[group] = local[sample if len(local) > 1 else 0].detach().numpy()
+        if dtype is np.complex128:
             values_of = self.parts.pattern.values
-            return values_of([b.real for b in blocks]) + 1j * values_of([b.imag for b in blocks])
+            return values_of([np.real(b) for b in blocks]) + 1j * values_of([np.imag(b) for b in blocks])
         return self.parts.pattern.values(blocks)
 
 
