@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from funcspace.dynamics.reconstruction.analysis.find_cycles import every_region
-from funcspace.dynamics.reconstruction.analysis.polyline import clipped, image, preimages
+from funcspace.dynamics.reconstruction.analysis.polyline import clipped, images, preimages
 from funcspace.errors import InputError
 from funcspace.optional import require
 
@@ -206,10 +206,9 @@ def _curves(
     """The polylines of a one-dimensional manifold; those through all states of the cycle, which lead to each other."""
     generations = [[ends]]
     for _ in range(order * turns + order - 1):
-        following = []
-        for line in generations[-1]:
-            further = [image(model, line)] if kind == "unstable" else preimages(model, line, pieces)
-            following += [part for each in further for part in clipped(each, size)]
+        lines = generations[-1]
+        further = images(model, lines) if kind == "unstable" else preimages(model, lines, pieces)
+        following = clipped(further, size) if further else []
         if not following or sum(len(line) for line in following) > most:
             break
         generations = [*generations, following][-order:]

@@ -9,19 +9,28 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-__all__ = ["clipped", "image", "kinked", "preimages"]
+__all__ = ["clipped", "images", "kinked", "preimages"]
 
 HALVINGS = 60
+# Ends of polylines closer than this, relative to their size, are one.
+SAME = 1e-9
 
 
-def kinked(model: Any, line: Float[Tensor, "vertex latent"]) -> Float[Tensor, "finer latent"]:
-    """The polyline with a vertex wherever it crosses from one linear region to another.
+def kinked(
+    model: Any, line: Float[Tensor, "vertex latent"], whole: Bool[Tensor, " segment"]
+) -> tuple[Float[Tensor, "finer latent"], Bool[Tensor, " pieces"]]:
+    """Polylines with a vertex wherever they cross from one linear region to another.
 
     Regions are convex: along a segment each of them takes one interval, whose end is found by bisection.
+
+    Parameters
+    ----------
+    line : vertices of one polyline, or of several one after the other.
+    whole : of each two vertices that follow each other, whether a segment joins them.
     """
     start, end = line[:-1], line[1:]
     place = torch.zeros(len(start), dtype=line.dtype)  # where on its segment each search stands, in [0, 1]
-    active = torch.arange(len(start))
+    active = whole.nonzero()[:, 0]
     places, owners = [], []
     while len(active):
         a, b, at = start[active], end[active], place[active]
@@ -39,44 +48,56 @@ def kinked(model: Any, line: Float[Tensor, "vertex latent"]) -> Float[Tensor, "f
         places.append(high)
         owners.append(active)
     if not places:
-        return line
+        return line, whole
     owner, where = torch.cat(owners), torch.cat(places)
     crossings = start[owner] + where[:, None] * (end[owner] - start[owner])
     keys = torch.cat([torch.arange(len(line), dtype=line.dtype), owner + where.clamp_max(1.0 - 1e-12)])
-    return torch.cat([line, crossings])[torch.argsort(keys, stable=True)]
+    order = torch.argsort(keys, stable=True)
+    owners_of_all = torch.cat([torch.arange(len(line)), owner])[order]
+    return torch.cat([line, crossings])[order], whole[owners_of_all[:-1]]
 
 
-def image(model: Any, line: Float[Tensor, "vertex latent"]) -> Float[Tensor, "finer latent"]:
-    """The image of a polyline."""
-    return model.step(kinked(model, line))
+def images(model: Any, lines: list[Float[Tensor, "_ latent"]]) -> list[Float[Tensor, "_ latent"]]:
+    """The images of polylines."""
+    fine, whole = kinked(model, *_together(lines))
+    return _runs(model.step(fine), whole)
 
 
 def preimages(
-    model: Any, line: Float[Tensor, "vertex latent"], pieces: list[tuple[Tensor, Tensor, Tensor]]
+    model: Any, lines: list[Float[Tensor, "_ latent"]], pieces: list[tuple[Tensor, Tensor, Tensor]]
 ) -> list[Float[Tensor, "_ latent"]]:
-    """All polylines that the map takes to this one; `pieces` are region, J and c of the affine pieces.
+    """All polylines that the map takes to these; `pieces` are region, J and c of the affine pieces.
 
-    Where there is one preimage of every point the parts join at the kinks, and come out as one polyline.
+    Where there is one preimage of every point the parts of a line join at the kinks, and come out as one polyline.
     """
+    line, whole = _together(lines)
     parts = []
     for region, jacobian, offset in pieces:
-        back = torch.linalg.solve(jacobian, (line - offset).mT).mT
-        fine = kinked(model, back)
+        fine, there = kinked(model, torch.linalg.solve(jacobian, (line - offset).mT).mT, whole)
         middle = 0.5 * (fine[:-1] + fine[1:])
-        parts += _runs(fine, (model.region(middle) == region).all(dim=1))
+        parts += _runs(fine, there & (model.region(middle) == region).all(dim=1))
     return _joined(parts)
 
 
-def clipped(line: Float[Tensor, "vertex latent"], extent: float) -> list[Float[Tensor, "_ latent"]]:
-    """The parts of a polyline whose segments touch the ball of a radius."""
+def clipped(lines: list[Float[Tensor, "_ latent"]], extent: float) -> list[Float[Tensor, "_ latent"]]:
+    """The parts of polylines whose segments touch the ball of a radius about the origin."""
+    line, whole = _together(lines)
     a, b = line[:-1], line[1:]
     along = b - a
     nearest = (-(a * along).sum(dim=1) / along.square().sum(dim=1).clamp_min(1e-300)).clamp(0.0, 1.0)
     touches = torch.linalg.vector_norm(a + nearest[:, None] * along, dim=1) <= extent
-    return _runs(line, touches)
+    return _runs(line, whole & touches)
 
 
-def _runs(line: Tensor, wanted: Bool[Tensor, " segment"]) -> list[Tensor]:
+def _together(lines: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """All vertices one after the other, and which of them a segment joins to the next."""
+    line = torch.cat(lines)
+    whole = torch.ones(len(line) - 1, dtype=torch.bool)
+    whole[torch.tensor([len(each) for each in lines[:-1]], dtype=torch.int64).cumsum(0) - 1] = False
+    return line, whole
+
+
+def _runs(line: Tensor, wanted: Tensor) -> list[Tensor]:
     """The maximal runs of wanted segments, as polylines."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], wanted.numpy(), [False]]).astype(np.int8)))
     return [line[i : j + 1] for i, j in zip(edges[::2], edges[1::2], strict=True)]
@@ -84,24 +105,27 @@ def _runs(line: Tensor, wanted: Bool[Tensor, " segment"]) -> list[Tensor]:
 
 def _joined(parts: list[Tensor]) -> list[Tensor]:
     """Polylines put together where the end of one is an end of another."""
+    from scipy.spatial import cKDTree
+
     if len(parts) < 2:
         return parts
-    size = max(float(part.abs().max()) for part in parts)
-    chains = list(parts)
-    grown = True
-    while grown:
-        grown = False
-        ends = torch.stack([end for chain in chains for end in (chain[0], chain[-1])])
-        distances = torch.cdist(ends, ends)
-        for i in range(len(chains)):
-            distances[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] = torch.inf
-        close = int(distances.argmin())
-        first, second = divmod(close, len(ends))
-        if distances[first, second] <= 1e-9 * size:
-            one, other = chains[first // 2], chains[second // 2]
-            one = one if first % 2 else one.flip(0)
-            other = other.flip(0) if second % 2 else other
-            chains = [c for k, c in enumerate(chains) if k not in (first // 2, second // 2)]
-            chains.append(torch.cat([one, other[1:]]))
-            grown = True
+    # ends 2 k and 2 k + 1 are the first and the last vertex of part k
+    ends = torch.stack([end for part in parts for end in (part[0], part[-1])]).numpy()
+    near = cKDTree(ends).query(ends, k=4, distance_upper_bound=SAME * np.abs(ends).max())[1]
+    numbers = np.arange(len(ends))[:, None]
+    usable = (near < len(ends)) & (near // 2 != numbers // 2)
+    partner = np.where(usable.any(axis=1), near[numbers[:, 0], usable.argmax(axis=1)], -1)
+    mutual = partner[partner] == numbers[:, 0]
+    partner = np.where((partner >= 0) & mutual, partner, -1)
+    chains, left = [], np.ones(len(parts), dtype=bool)
+    for first in [*np.flatnonzero(partner < 0), *numbers[:, 0]]:  # open chains from an end of theirs, then closed ones
+        chain, entry = [], int(first)
+        while entry >= 0 and left[entry // 2]:
+            left[entry // 2] = False
+            part = parts[entry // 2]
+            part = part.flip(0) if entry % 2 else part
+            chain.append(part[1:] if chain else part)
+            entry = int(partner[entry ^ 1])
+        if chain:
+            chains.append(torch.cat(chain))
     return chains
