@@ -27,12 +27,12 @@ CASES: dict[str, Callable[[int], torch.nn.Module]] = {
 
 def update(model: torch.nn.Module, window: torch.Tensor, gain: torch.Tensor, compiled: bool) -> float:
     """Seconds of one forward and backward pass through the loss."""
-    start_time = time.perf_counter()
+    start_time = time.process_time()
     model.zero_grad()
     start = model.start(window[:, :, 0].mT).mT
     states = model.scan(start, window.shape[2] - 1, targets=window[:, :, 1:], gain=gain, compiled=compiled)
     (states[:, :3] - window[:, :, 1:]).square().mean(dim=(1, 2, 3)).sum().backward()
-    return time.perf_counter() - start_time
+    return time.process_time() - start_time
 
 
 def gradients(model: torch.nn.Module) -> torch.Tensor:
@@ -53,7 +53,7 @@ def main() -> None:
         "# Scans of recurrent maps",
         "",
         f"Forward and backward pass of one update: {options.batch} windows of {options.steps} steps with sparse",
-        "teacher forcing every 16 steps, float32, one thread. Milliseconds per model, best of some rounds in which the",
+        "teacher forcing every 16 steps, float32, one thread. Milliseconds of processor time per model, best of some rounds in which the",
         "two take turns; the plain loop is the same map and forcing in PyTorch, with one model. The last column is the",
         "largest difference of the gradients, relative to the largest gradient.",
         "",
