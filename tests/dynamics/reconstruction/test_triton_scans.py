@@ -34,12 +34,11 @@ needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="needs the
         pytest.param("cuda", marks=[pytest.mark.gpu, needs_triton]),
     ]
 )
-def device(request, monkeypatch):
-    """Where the programs run; the interpreter takes a process in which none is compiled."""
+def device(request):
+    """Where the programs run; see conftest.py for the interpreter."""
     if request.param == "cpu":
         if torch.cuda.is_available():
             pytest.skip("the programs are compiled in this process, for the GPU that is here")
-        monkeypatch.setenv("TRITON_INTERPRET", "1")
         for family in ("al_rnn", "shallow"):
             import_module(f"{KERNELS}{family}_triton")
     return request.param
