@@ -171,8 +171,8 @@ class AdvectionDiffusion:
         )  # fmt: skip
         given = given_in_time(parts, data["dirichlet"])
 
-        def factorise(matrix: Any) -> Any:
-            return factorise_general(matrix, singular=SINGULAR, many=True)
+        def factorise(values: Any) -> Any:
+            return factorise_general(pattern.inner(values), singular=SINGULAR, many=True)
 
         if self.times is not None:
             system = ThetaSystem(pattern, mass, operator, load, given, factorise)
@@ -182,7 +182,7 @@ class AdvectionDiffusion:
             return
         loads, edges = load(0.0), given(0.0)
         samples = len(out)
-        solve = shared.get("solve", lambda: factorise(pattern.inner(operator)))
+        solve = shared.get("solve", lambda: factorise(operator))
         right = np.array(np.broadcast_to(loads[:, pattern.free], (samples, len(pattern.free))).T, order="C")
         edges = np.array(np.broadcast_to(edges, (samples, len(pattern.fixed))), order="C")
         if edges.any():
