@@ -53,8 +53,10 @@ class ElementForm:
 
 def action(forms: Sequence[Any], coefficients: list[Tensor], x: Tensor) -> Inexact[Tensor, "samples dofs"]:
     """The sum of some forms of x against all basis functions."""
-    terms = [form.action(c, x) for form, c in zip(forms, coefficients, strict=True)]
-    return sum(terms[1:], terms[0])
+    first, *others = (form.action(c, x) for form, c in zip(forms, coefficients, strict=True))
+    for term in others:
+        first = first + term
+    return first
 
 
 def matrix_products(cells: Any) -> FloatArray:
