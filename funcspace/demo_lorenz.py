@@ -57,7 +57,7 @@ def run_lorenz_demo(
     almost_linear = ALRNN(observed=3, latent=20, relu=2, replicas=REPLICAS, seed=seed)
     learned = {}
     for name, model, algorithm, share in (
-        ("lorenz", shallow, GeneralizedTeacherForcing(alpha=0.1, noise=0.02), 0.6),
+        ("lorenz", shallow, GeneralizedTeacherForcing(alpha=0.1), 0.6),
         ("symbols", almost_linear, SparseTeacherForcing(interval=16), 0.4),
     ):
         console.print(f"training {REPLICAS} x {type(model).__name__} for {share * seconds:.0f} s")
@@ -65,7 +65,7 @@ def run_lorenz_demo(
             model, train, algorithm=algorithm, epochs=100_000, seconds=share * seconds, learning_rate=4e-3,
             schedule=ExponentialDecay(0.05), seed=seed, progress=progress,
         )  # fmt: skip
-        best = int(np.argmin(several.evaluate(train[:20_000])["state_space_divergence"]))
+        best = int(np.argmin(several.evaluate(train)["state_space_divergence"]))
         several.replica(best).save(output / name)
         learned[name] = load(output / name)
     reconstruction, symbols = learned["lorenz"], learned["symbols"]
