@@ -73,7 +73,10 @@ def demo(
     output: Annotated[Path, typer.Option(help="Folder for the table, the figure and the surrogate.")] = Path(
         "demo-output"
     ),
-    seconds: Annotated[float, typer.Option(help="Training time of each model.")] = 75.0,
+    seconds: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Training time: of each model for darcy (75), of both together for lorenz (95)."),
+    ] = None,
     samples: Annotated[int, typer.Option(help="Darcy problems to solve; a fifth is kept for testing.")] = 300,
     resolution: Annotated[int, typer.Option(help="Grid points per side of Darcy problems.")] = 64,
     seed: Seed = 0,
@@ -88,7 +91,9 @@ def demo(
     if what == "lorenz":
         from funcspace.demo_lorenz import run_lorenz_demo
 
-        run_lorenz_demo(output, seconds=seconds, seed=seed, progress=False if quiet else None)
+        run_lorenz_demo(
+            output, seconds=95.0 if seconds is None else seconds, seed=seed, progress=False if quiet else None
+        )
         return
     if what != "darcy":
         raise InputError(f"no demo {what!r}; there is darcy and lorenz")
@@ -96,7 +101,7 @@ def demo(
 
     run_demo(
         output,
-        seconds=seconds,
+        seconds=75.0 if seconds is None else seconds,
         samples=samples,
         resolution=resolution,
         seed=seed,
