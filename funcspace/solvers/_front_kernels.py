@@ -11,7 +11,7 @@ eight numbers may be read and written from any of its rows on. So is what it lea
 import numpy as np
 from numba import njit
 
-from funcspace.solvers._eight_doubles import load, minus_scalars, minus_scaled, scaled, store
+from funcspace.register_vectors import load, minus_scalars, minus_scaled, scaled, store
 from funcspace.solvers.front_pattern import PADDING
 
 

@@ -11,7 +11,7 @@ triangle, row after row.
 import numpy as np
 from numba import njit
 
-from funcspace.solvers._eight_doubles import load, minus_product, plus, reciprocal_root, store, times, zero
+from funcspace.register_vectors import load, minus_product, plus, reciprocal_root, spread, store, times
 
 
 @njit(cache=True, nogil=True)
@@ -139,14 +139,14 @@ def factor(fronts, sources, places, entries, lower, stacks):
         high = width + below
         panel = lower[8 * panel_start[s] : 8 * panel_start[s + 1]]
         for p in range(0, len(panel), 8):
-            store(panel, p, zero())
+            store(panel, p, spread(0.0))
         for p in range(entry_start[s], entry_start[s + 1]):
             store(panel, 8 * places[p], load(entries, 8 * sources[p]))
         own, other = depth[s] % 2, 1 - depth[s] % 2
         size = 4 * below * (below + 1)
         update = stacks[own][top[own] : top[own] + size]
         for p in range(0, size, 8):
-            store(update, p, zero())
+            store(update, p, spread(0.0))
         for _ in range(children[s]):
             waiting[other] -= 1
             c = pending[other, waiting[other]]

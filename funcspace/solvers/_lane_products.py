@@ -5,7 +5,7 @@
 # pyright: basic, reportCallIssue=false
 from numba import njit
 
-from funcspace.solvers._eight_doubles import load, plus_scaled, store
+from funcspace.register_vectors import fused, load, spread, store
 
 
 @njit(cache=True, nogil=True)
@@ -14,7 +14,7 @@ def add_product(start, column, values, x, out):
     for i in range(len(start) - 1):
         total = load(out, 8 * i)
         for p in range(start[i], start[i + 1]):
-            total = plus_scaled(total, load(x, 8 * column[p]), values[p])
+            total = fused(load(x, 8 * column[p]), spread(values[p]), total)
         store(out, 8 * i, total)
 
 

@@ -32,7 +32,7 @@ from funcspace.solvers.threads import available_cores
 __all__ = ["Family", "arrays_of", "compiled_scan", "has_compiled_scan", "over_ranges", "plain_scan"]
 
 Family = Literal["al_rnn", "shallow", "dendritic"]
-COLUMNS = 16  # that fill the registers of `sixteen_floats`
+COLUMNS = 16  # float32 that fill a register of `register_vectors`
 MOST_UNITS = 8  # of which the registers hold the state, its cotangent and what goes between
 
 

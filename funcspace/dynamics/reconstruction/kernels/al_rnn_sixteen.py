@@ -9,21 +9,18 @@ of the time at the end, in tiles of four by four.
 import numba
 import numpy as np
 
+from funcspace.dynamics.reconstruction.kernels.forced_registers import add_product_to, add_to, pulled, released
 from funcspace.dynamics.reconstruction.kernels.forcing_kernels import OPTIONS
-from funcspace.dynamics.reconstruction.kernels.sixteen_floats import (
-    add,
-    add_product_to,
-    add_to,
-    fma,
+from funcspace.register_vectors import (
+    fused,
     keep_where,
     load,
-    mul,
-    pulled,
-    released,
-    relu_of,
+    minus,
+    plus,
+    positive_part,
     spread,
     store,
-    sub,
+    times,
 )
 
 __all__ = ["backward_all", "forward_all"]
@@ -37,17 +34,17 @@ def _activate(x, relu, centred, f, place, units):
     if centred:
         _subtract_mean(f, place, units)
     for i in range(units - relu, units):
-        store(f, place + i * 16, relu_of(load(f, place + i * 16)))
+        store(f, place + i * 16, positive_part(load(f, place + i * 16)))
 
 
 @numba.njit(inline="always", **OPTIONS)
 def _subtract_mean(f, place, units):
     total = load(f, place)
     for i in range(1, units):
-        total = add(total, load(f, place + i * 16))
-    mean = mul(total, spread(np.float32(1.0 / units)))
+        total = plus(total, load(f, place + i * 16))
+    mean = times(total, spread(np.float32(1.0 / units)))
     for i in range(units):
-        store(f, place + i * 16, sub(load(f, place + i * 16), mean))
+        store(f, place + i * 16, minus(load(f, place + i * 16), mean))
 
 
 @numba.njit(inline="always", **OPTIONS)
@@ -58,10 +55,10 @@ def _add_product(z, W, f, place, units):
         a, b, c, d = load(z, i * 16), load(z, (i + 1) * 16), load(z, (i + 2) * 16), load(z, (i + 3) * 16)
         for j in range(units):
             v = load(f, place + j * 16)
-            a = fma(spread(W[i, j]), v, a)
-            b = fma(spread(W[i + 1, j]), v, b)
-            c = fma(spread(W[i + 2, j]), v, c)
-            d = fma(spread(W[i + 3, j]), v, d)
+            a = fused(spread(W[i, j]), v, a)
+            b = fused(spread(W[i + 1, j]), v, b)
+            c = fused(spread(W[i + 2, j]), v, c)
+            d = fused(spread(W[i + 3, j]), v, d)
         store(z, i * 16, a)
         store(z, (i + 1) * 16, b)
         store(z, (i + 2) * 16, c)
@@ -70,7 +67,7 @@ def _add_product(z, W, f, place, units):
     while i < units:
         a = load(z, i * 16)
         for j in range(units):
-            a = fma(spread(W[i, j]), load(f, place + j * 16), a)
+            a = fused(spread(W[i, j]), load(f, place + j * 16), a)
         store(z, i * 16, a)
         i += 1
 
@@ -93,13 +90,13 @@ def _add_outer(of_W, deltas, fs, steps, units):
                 a, b = load(fs, at + j * 16), load(fs, at + j1)
                 c, d = load(fs, at + j2), load(fs, at + j3)
                 e = load(deltas, at + i * 16)
-                t00, t01, t02, t03 = fma(e, a, t00), fma(e, b, t01), fma(e, c, t02), fma(e, d, t03)
+                t00, t01, t02, t03 = fused(e, a, t00), fused(e, b, t01), fused(e, c, t02), fused(e, d, t03)
                 e = load(deltas, at + i1)
-                t10, t11, t12, t13 = fma(e, a, t10), fma(e, b, t11), fma(e, c, t12), fma(e, d, t13)
+                t10, t11, t12, t13 = fused(e, a, t10), fused(e, b, t11), fused(e, c, t12), fused(e, d, t13)
                 e = load(deltas, at + i2)
-                t20, t21, t22, t23 = fma(e, a, t20), fma(e, b, t21), fma(e, c, t22), fma(e, d, t23)
+                t20, t21, t22, t23 = fused(e, a, t20), fused(e, b, t21), fused(e, c, t22), fused(e, d, t23)
                 e = load(deltas, at + i3)
-                t30, t31, t32, t33 = fma(e, a, t30), fma(e, b, t31), fma(e, c, t32), fma(e, d, t33)
+                t30, t31, t32, t33 = fused(e, a, t30), fused(e, b, t31), fused(e, c, t32), fused(e, d, t33)
             store(tile, 0, t00), store(tile, 16, t01), store(tile, 32, t02), store(tile, 48, t03)
             store(tile, 64, t10), store(tile, 80, t11), store(tile, 96, t12), store(tile, 112, t13)
             store(tile, 128, t20), store(tile, 144, t21), store(tile, 160, t22), store(tile, 176, t23)
@@ -126,9 +123,9 @@ def forward(A, W, h, relu, centred, start, targets, gain, drive, states):
         for t in range(steps):
             _activate(x, relu, centred, f, 0, units)
             for i in range(units):
-                z = fma(spread(A[i]), load(x, i * 16), spread(h[i]))
+                z = fused(spread(A[i]), load(x, i * 16), spread(h[i]))
                 if driven:
-                    z = add(z, load(drive_, (i * steps + t) * columns + c))
+                    z = plus(z, load(drive_, (i * steps + t) * columns + c))
                 store(x, i * 16, z)
             _add_product(x, W, f, 0, units)
             for i in range(units):
@@ -176,13 +173,13 @@ def backward(
             now = t * units * 16
             _activate(x, relu, centred, fs, now, units)
             for i in range(units):
-                d = add(load(of_states_, (i * steps + t) * columns + c), load(y, i * 16))
+                d = plus(load(of_states_, (i * steps + t) * columns + c), load(y, i * 16))
                 if driven:
                     store(of_drive_, (i * steps + t) * columns + c, d)
                 store(deltas, now + i * 16, d)
                 add_to(sums_, i * 16, d)
                 add_product_to(sums_, (units + i) * 16, d, load(x, i * 16))
-                store(y, i * 16, mul(spread(A[i]), d))
+                store(y, i * 16, times(spread(A[i]), d))
                 store(through, i * 16, zero)
             _add_product(through, transposed, deltas, now, units)
             for i in range(units - relu, units):

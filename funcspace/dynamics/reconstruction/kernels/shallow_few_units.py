@@ -11,7 +11,8 @@ from types import ModuleType
 import numba
 import numpy as np
 
-from funcspace.dynamics.reconstruction.kernels import sixteen_floats
+from funcspace import register_vectors
+from funcspace.dynamics.reconstruction.kernels import forced_registers
 from funcspace.dynamics.reconstruction.kernels.forcing_kernels import OPTIONS
 
 __all__ = ["kernels"]
@@ -27,16 +28,16 @@ def forward(A, W1, W2, h1, h2, clipped, start, targets, gain, drive, states):
     for c in range(0, columns, 16):
         x{i} = load(start_, {i} * columns + c)
         for t in range(steps):
-            z{i} = fma(spread(A[{i}]), x{i}, spread(h1[{i}]))
+            z{i} = fused(spread(A[{i}]), x{i}, spread(h1[{i}]))
             if driven:
-                z{i} = add(z{i}, load(drive_, ({i} * steps + t) * columns + c))
+                z{i} = plus(z{i}, load(drive_, ({i} * steps + t) * columns + c))
             for k in range(hidden):
-                u = mul(spread(W2[k, 0]), x0)
-                u = fma(spread(W2[k, {j}]), x{j}, u)
-                p = relu_of(add(u, spread(h2[k])))
+                u = times(spread(W2[k, 0]), x0)
+                u = fused(spread(W2[k, {j}]), x{j}, u)
+                p = positive_part(plus(u, spread(h2[k])))
                 if clipped:
-                    p = sub(p, relu_of(u))
-                z{i} = fma(spread(W1[{i}, k]), p, z{i})
+                    p = minus(p, positive_part(u))
+                z{i} = fused(spread(W1[{i}, k]), p, z{i})
             store(states_, ({i} * steps + t) * columns + c, z{i})
             x{i} = z{i}
             if gain[t] != 0:
@@ -66,7 +67,7 @@ def backward(
                 g = spread(gain[t])
                 at{i} = ({i} * steps + t) * columns + c
                 if {i} < forced: y{i} = released(y{i}, g, targets_, of_targets_, at{i}, wanted)
-            d{i} = add(load(of_states_, ({i} * steps + t) * columns + c), y{i})
+            d{i} = plus(load(of_states_, ({i} * steps + t) * columns + c), y{i})
             if driven:
                 store(of_drive_, ({i} * steps + t) * columns + c, d{i})
             if t == 0:
@@ -78,23 +79,23 @@ def backward(
                     if {i} < forced: x{i} = pulled(x{i}, g, targets_, ({i} * steps + t - 1) * columns + c)
             add_to(unit_, {i} * 16, d{i})
             add_product_to(unit_, (UNITS + {i}) * 16, d{i}, x{i})
-            y{i} = mul(spread(A[{i}]), d{i})
+            y{i} = times(spread(A[{i}]), d{i})
             for k in range(hidden):
                 at = k * (2 * UNITS + 1) * 16
-                u = mul(spread(W2[k, 0]), x0)
-                u = fma(spread(W2[k, {j}]), x{j}, u)
-                q = mul(spread(W1[0, k]), d0)
-                q = fma(spread(W1[{j}, k]), d{j}, q)
-                s = add(u, spread(h2[k]))
-                p = relu_of(s)
+                u = times(spread(W2[k, 0]), x0)
+                u = fused(spread(W2[k, {j}]), x{j}, u)
+                q = times(spread(W1[0, k]), d0)
+                q = fused(spread(W1[{j}, k]), d{j}, q)
+                s = plus(u, spread(h2[k]))
+                p = positive_part(s)
                 on = keep_where(s, q)
                 add_to(hidden_, at, on)
                 if clipped:
-                    p = sub(p, relu_of(u))
-                    on = sub(on, keep_where(u, q))
+                    p = minus(p, positive_part(u))
+                    on = minus(on, keep_where(u, q))
                 add_product_to(hidden_, at + (1 + {i}) * 16, p, d{i})
                 add_product_to(hidden_, at + (UNITS + 1 + {i}) * 16, on, x{i})
-                y{i} = fma(spread(W2[k, {i}]), on, y{i})
+                y{i} = fused(spread(W2[k, {i}]), on, y{i})
         store(of_start_, {i} * columns + c, y{i})
     for i in range(UNITS):
         of_h1[i] += per_unit[0, i].sum()
@@ -128,8 +129,9 @@ def backward_all(
 @cache
 def kernels(units):
     """A module with `forward_all` and `backward_all` for maps of so many units; compiled code is kept on disk."""
-    made = ModuleType(f"{__name__}_{units}")
-    made.__dict__.update(vars(sixteen_floats), numba=numba, np=np, OPTIONS=OPTIONS, UNITS=units)
+    made = ModuleType(__name__)
+    words = {name: getattr(room, name) for room in (register_vectors, forced_registers) for name in room.__all__}
+    made.__dict__.update(words, numba=numba, np=np, OPTIONS=OPTIONS, UNITS=units)
     exec(compile(_written_out(units), __file__, "exec"), made.__dict__)
     return made
 
