@@ -25,7 +25,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from funcspace.dynamics.reconstruction.triton_scan import triton_lacks, triton_scan
+from funcspace.dynamics.reconstruction.triton_scan import complete_forcing, triton_lacks, triton_scan
 from funcspace.errors import InputError
 from funcspace.solvers.threads import available_cores
 
@@ -96,12 +96,8 @@ def compiled_scan(
         if lacks is not None or family == "dendritic":
             raise InputError(f"no compiled scan: {lacks}; take the plain loop with compiled=False")
         return triton_scan(family, parameters, options, start, steps, targets=targets, gain=gain, drive=drive)
-    count, _, columns = start.shape
-    if targets is None or gain is None:
-        targets, gain = start.new_zeros(count, 0, steps, columns), start.new_zeros(count, steps)
-    if drive is None:
-        drive = start.new_zeros(count, 0, steps, columns)
-    return _Scan.apply(family, options, steps, start, targets, gain, drive, *parameters)
+    forcing = complete_forcing(start, steps, targets, gain, drive)
+    return _Scan.apply(family, options, steps, start, *forcing, *parameters)
 
 
 def has_compiled_scan(

@@ -19,7 +19,15 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["TritonFamily", "launch_settings", "misfit", "triton_installed", "triton_lacks", "triton_scan"]
+__all__ = [
+    "TritonFamily",
+    "complete_forcing",
+    "launch_settings",
+    "misfit",
+    "triton_installed",
+    "triton_lacks",
+    "triton_scan",
+]
 
 TritonFamily = Literal["al_rnn", "shallow"]
 FAMILIES: tuple[TritonFamily, ...] = ("al_rnn", "shallow")
@@ -83,12 +91,22 @@ def triton_scan(
     drive: Float[Tensor, "replica unit time column"] | None = None,
 ) -> Float[Tensor, "replica unit time column"]:
     """As `compiled_scan`, for what `triton_lacks` nothing for."""
+    forcing = complete_forcing(start, steps, targets, gain, drive)
+    return _TritonScan.apply(family, options, steps, start, *forcing, *parameters)
+
+
+def complete_forcing(
+    start: Float[Tensor, "replica unit column"],
+    steps: int,
+    targets: Float[Tensor, "replica forced time column"] | None,
+    gain: Float[Tensor, "replica time"] | None,
+    drive: Float[Tensor, "replica unit time column"] | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Targets, gain and drive, empty ones for those that are absent: no unit is forced, or none is driven."""
     count, _, columns = start.shape
     if targets is None or gain is None:
         targets, gain = start.new_zeros(count, 0, steps, columns), start.new_zeros(count, steps)
-    if drive is None:
-        drive = start.new_zeros(count, 0, steps, columns)
-    return _TritonScan.apply(family, options, steps, start, targets, gain, drive, *parameters)
+    return targets, gain, start.new_zeros(count, 0, steps, columns) if drive is None else drive
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What the scans in Triton share: how forcing changes a state, its adjoint, and the ReLU."""
+"""What the scans in Triton share: a program's tile, how forcing changes a state, its adjoint, and the ReLU."""
 
 from typing import no_type_check
 
@@ -7,7 +7,18 @@ from typing import no_type_check
 import triton
 import triton.language as tl
 
-__all__ = ["pulled", "released", "relu_of"]
+__all__ = ["pulled", "released", "relu_of", "tile"]
+
+
+@triton.jit
+@no_type_check
+def tile(units, forced, steps, columns, UNITS: tl.constexpr, COLUMNS: tl.constexpr):
+    """Units and columns of a program; which there are, which are forced; places in (unit, time, column)."""
+    i = tl.arange(0, UNITS)
+    c = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+    inside = (i < units)[:, None] & (c < columns)[None, :]
+    held = (i < forced)[:, None] & (c < columns)[None, :]
+    return i, c, inside, held, i[:, None].to(tl.int64) * steps * columns + c[None, :]
 
 
 @triton.jit

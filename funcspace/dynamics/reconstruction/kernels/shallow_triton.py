@@ -13,7 +13,7 @@ from typing import no_type_check
 import triton
 import triton.language as tl
 
-from funcspace.dynamics.reconstruction.kernels.forcing_triton import pulled, released, relu_of
+from funcspace.dynamics.reconstruction.kernels.forcing_triton import pulled, released, relu_of, tile
 
 __all__ = ["backward", "forward"]
 
@@ -27,11 +27,8 @@ def forward(
 ):  # fmt: skip
     """States z_1 .. z_T from the start."""
     replica = tl.program_id(0).to(tl.int64)
-    i, k = tl.arange(0, UNITS), tl.arange(0, HIDDEN)
-    c = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    inside = (i < units)[:, None] & (c < columns)[None, :]
-    held = (i < forced)[:, None] & (c < columns)[None, :]
-    at = i[:, None].to(tl.int64) * steps * columns + c[None, :]
+    i, c, inside, held, at = tile(units, forced, steps, columns, UNITS, COLUMNS)
+    k = tl.arange(0, HIDDEN)
 
     a = tl.load(A + replica * units + i, mask=i < units, other=0.0)[:, None]
     b1 = tl.load(h1 + replica * units + i, mask=i < units, other=0.0)[:, None]
@@ -74,11 +71,8 @@ def backward(
     """Cotangents of the start, the targets and the drive, and this tile's part of those of the weights."""
     replica = tl.program_id(0).to(tl.int64)
     part = replica * tl.num_programs(1) + tl.program_id(1)
-    i, k = tl.arange(0, UNITS), tl.arange(0, HIDDEN)
-    c = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    inside = (i < units)[:, None] & (c < columns)[None, :]
-    held = (i < forced)[:, None] & (c < columns)[None, :]
-    at = i[:, None].to(tl.int64) * steps * columns + c[None, :]
+    i, c, inside, held, at = tile(units, forced, steps, columns, UNITS, COLUMNS)
+    k = tl.arange(0, HIDDEN)
 
     a = tl.load(A + replica * units + i, mask=i < units, other=0.0)[:, None]
     b2 = tl.load(h2 + replica * hidden + k, mask=k < hidden, other=0.0)[:, None]
