@@ -359,7 +359,7 @@ def gradients(h: float, rounds: int) -> str:
     rows = []
     for name, make in problems.items():
         for of, k in (
-            ("source, 8 samples with one matrix", coefficients[:1]),
+            ("source, 8 samples, one matrix", coefficients[:1]),
             ("coefficient, 8 samples", coefficients),
         ):
             found = []

@@ -273,6 +273,13 @@ class Assembly:
         return np.ascontiguousarray(self._renumber[np.asarray(dofs).T].astype(np.int64))
 
     @cached_property
+    def dof_points(self) -> FloatArray:
+        """Where the dofs are, (size, d)."""
+        points = self.space.dof_points
+        assert points is not None
+        return np.ascontiguousarray(points.numpy())
+
+    @cached_property
     def parts(self) -> dict[str, IntArray]:
         """Facets of each named boundary part."""
         if isinstance(self.space.domain, Mesh):
@@ -315,7 +322,7 @@ class Assembly:
         if not (isinstance(function, Function) and function.batch_shape) or function.coefficients.is_complex():
             return None
         space, own = function.space, self.owns(function)
-        if not own and not self._is_linear(space):
+        if not own and not self.is_linear(space):
             return None
         coefficients = function.coefficients.detach().cpu().to(torch.float64)
         flat = coefficients.reshape(-1, space.n_dofs, *space.value_shape).numpy()
@@ -329,7 +336,7 @@ class Assembly:
         found = self._loads[own] @ np.ascontiguousarray(columns.reshape(len(columns), -1))
         return np.ascontiguousarray(np.moveaxis(found.reshape(self.size, *columns.shape[1:]), 0, 1))
 
-    def _is_linear(self, space: FunctionSpace) -> bool:
+    def is_linear(self, space: FunctionSpace) -> bool:
         """Whether functions are P1 on the very mesh."""
         on_mesh = isinstance(space.domain, Mesh) and space.domain.fingerprint == self.space.domain.fingerprint
         return on_mesh and space.element == "P1"
@@ -337,7 +344,7 @@ class Assembly:
     def own_values(self, elements: _Elements, function: Function) -> NDArray[Any] | None:
         """Values at the quadrature points of a Function of this very basis, or on cells of P1; None for others."""
         space, own = function.space, self.owns(function)
-        if not own and not (elements is self.cells and self._is_linear(space)):
+        if not own and not (elements is self.cells and self.is_linear(space)):
             return None
         kind = torch.complex128 if function.coefficients.is_complex() else torch.float64
         flat = function.coefficients.detach().cpu().to(kind).numpy().reshape(-1, *space.coefficient_shape)

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funcspace.solvers.assembly import SparsePattern
+from funcspace.solvers.lane_factors import LANES
 
 __all__ = ["CoefficientMatrix"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-
-LANES = 8
 
 
 class CoefficientMatrix:

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from funcspace.errors import InputError
-from funcspace.functions import Function
 from funcspace.geometry import Grid
-from funcspace.solvers.element_solve import ElementForm, action, element_solve, matrix_products
+from funcspace.solvers.element_solve import ElementForm, action, element_solve, matrix_products, solver_among
 from funcspace.solvers.grid_poisson import dirichlet_parts, fits_grid_solver, sides_of
-from funcspace.solvers.problem_data import check_coefficient, is_tracked, tensors_at
+from funcspace.solvers.problem_data import check_coefficient, is_tracked
 from funcspace.solvers.sparse_systems import choose_method, factorise
-from funcspace.solvers.threads import over_threads
+from funcspace.solvers.tracked_values import given_at_dofs, tested, tracked_at
 
 if TYPE_CHECKING:
     from funcspace.solvers.poisson import Poisson
@@ -80,7 +79,7 @@ class _TrackedSolve:
             balanced(load.detach().numpy(), self.discrete.ones_mass, sizes)
             ones = torch.from_numpy(self.discrete.ones_mass)
             load = load - load.sum(dim=1, keepdim=True) / ones.sum() * ones
-        given = self._given()
+        given = given_at_dofs(self.assembly, self.discrete.dirichlet, self.problem.dirichlet)
         if given.requires_grad or bool(given.any()):
             load = load - action(forms, coefficients, given)
         unknown = torch.zeros(self.assembly.size, dtype=torch.float64)
@@ -92,36 +91,16 @@ class _TrackedSolve:
         return found
 
     def _at(self, elements: Any, data: Any, name: str, shapes: tuple[tuple[int, ...], ...] = ((),)) -> Tensor:
-        def own(function: Function) -> Tensor | None:
-            if not self.assembly.owns(function):
-                return None
-            shape = function.space.coefficient_shape
-            flat = function.coefficients.to("cpu", torch.float64).reshape(-1, self.assembly.size, *shape[1:])
-            return elements.evaluation(flat.movedim(1, -1)).movedim(-1, 1)
-
-        return tensors_at(data, elements.points, name, shapes=shapes, same_space=own)
+        return tracked_at(self.assembly, elements, data, name, shapes=shapes)
 
     def _loads(self) -> list[Tensor]:
         problem, discrete, cells = self.problem, self.discrete, self.assembly.cells
-        loads = [_tested(cells, self._at(cells, problem.source, "source"))]
+        loads = [tested(cells, self._at(cells, problem.source, "source"))]
         for part, facets in discrete.robin.items():
-            loads.append(_tested(facets, self._at(facets, problem.robin[part][1], f"robin[{part!r}] g")))
+            loads.append(tested(facets, self._at(facets, problem.robin[part][1], f"robin[{part!r}] g")))
         for part, facets in discrete.neumann.items():
-            loads.append(_tested(facets, self._at(facets, problem.neumann[part], f"neumann[{part!r}]")))
+            loads.append(tested(facets, self._at(facets, problem.neumann[part], f"neumann[{part!r}]")))
         return loads
-
-    def _given(self) -> Tensor:
-        """Dirichlet values (samples or 1, dofs), zero at all other dofs."""
-        problem, places = self.problem, self.problem.space.dof_points
-        assert places is not None
-        points = places.numpy()
-        found = torch.zeros(1, len(points), dtype=torch.float64)
-        for part, dofs in self.discrete.dirichlet.items():
-            data = 0.0 if problem.dirichlet is None else problem.dirichlet[part]
-            values = tensors_at(data, points[dofs], f"dirichlet[{part!r}]")
-            found = found.expand(max(len(found), len(values)), -1)
-            found = found.index_copy(1, torch.from_numpy(dofs), values.expand(len(found), -1))
-        return found
 
     def _system(self) -> tuple[list[ElementForm], list[Tensor]]:
         """The forms of the equation and their coefficients."""
@@ -156,40 +135,20 @@ class _TrackedSolve:
         if isinstance(problem.space.domain, Grid):
             k, c = (cells.averaged(values) if values.ndim == 2 else values for values in (k, c))
         matrices = max(len(values) for values in (k, c, *alphas))
-        solves: list[Callable[[FloatArray], FloatArray]] = [lambda load: load] * matrices
 
-        def factor(start: int, stop: int) -> None:
-            for i in range(start, stop):
-                mine = [values[i if len(values) > 1 else 0] for values in (k, c, *alphas)]
-                blocks = [cells.stiffness(cells.shaped(mine[0]))]
-                if mine[1].any():
-                    blocks[0] = blocks[0] + cells.mass(cells.shaped(mine[1]))
-                for facets, alpha in zip(self.discrete.robin.values(), mine[2:], strict=True):
-                    blocks.append(facets.mass(facets.shaped(alpha)))
-                inner = pattern.inner(pattern.values(blocks))[keep][:, keep]
-                if method == "direct" and inner.shape[0]:
-                    solves[i] = self.discrete.lanes.one(inner, pinned=self.singular)
-                else:
-                    solves[i] = factorise(inner, method, problem.tolerance, problem.max_iterations)
+        def factor(sample: int) -> Callable[[FloatArray], FloatArray]:
+            mine = [values[sample if len(values) > 1 else 0] for values in (k, c, *alphas)]
+            blocks = [cells.stiffness(cells.shaped(mine[0]))]
+            if mine[1].any():
+                blocks[0] = blocks[0] + cells.mass(cells.shaped(mine[1]))
+            for facets, alpha in zip(self.discrete.robin.values(), mine[2:], strict=True):
+                blocks.append(facets.mass(facets.shaped(alpha)))
+            inner = pattern.inner(pattern.values(blocks))[keep][:, keep]
+            if method == "direct":
+                return self.discrete.lanes.one(inner, pinned=self.singular)
+            return factorise(inner, method, problem.tolerance, problem.max_iterations)
 
-        over_threads(factor, matrices, problem.workers)
-
-        def solve(right: FloatArray) -> FloatArray:
-            found, loads = np.zeros(right.shape), np.ascontiguousarray(right[:, self.free])
-            if not loads.size:
-                return found
-            if matrices == 1:
-                found[:, self.free] = solves[0](np.ascontiguousarray(loads.T)).T
-                return found
-
-            def work(start: int, stop: int) -> None:
-                for i in range(start, stop):
-                    found[i, self.free] = solves[i](loads[i])
-
-            over_threads(work, len(loads), problem.workers)
-            return found
-
-        return solve
+        return solver_among(self.free, factor, matrices, problem.workers)
 
     def _grid_solver(self) -> Callable[[FloatArray], FloatArray]:
         """The compiled multigrid solver, which solves these very systems."""
@@ -224,8 +183,3 @@ class _TrackedSolve:
             return found.values.reshape(len(right), -1)
 
         return solve
-
-
-def _tested(elements: Any, values: Tensor) -> Tensor:
-    """Integrals of values (samples, points) against the basis functions."""
-    return elements.evaluation.T(values * torch.from_numpy(elements.weights.ravel()))

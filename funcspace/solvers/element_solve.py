@@ -12,7 +12,9 @@ from jaxtyping import Float, Inexact, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["ElementForm", "action", "element_solve", "matrix_products"]
+from funcspace.solvers.threads import over_threads
+
+__all__ = ["ElementForm", "action", "element_solve", "matrix_products", "solver_among"]
 
 FloatArray = NDArray[np.float64]
 
@@ -64,6 +66,45 @@ def matrix_products(cells: Any) -> FloatArray:
     gradients = cells.table("grad", slice(None)).transpose(2, 3, 1, 0)
     left = gradients[:, :, :, None, :, None] * cells.weights[..., None, None, None, None]
     return (left * gradients[:, :, None, :, None, :]).reshape(len(cells.dofs), -1, cells.dofs.shape[1] ** 2)
+
+
+def solver_among(
+    free: NDArray[np.int64], factorise: Callable[[int], Callable[[Any], Any]], matrices: int, workers: int | None
+) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """What solves for right-hand sides (samples, dofs) among the free dofs and sets the others to zero.
+
+    Parameters
+    ----------
+    free : the dofs that are unknown.
+    factorise : of the number of a sample, what solves for (n,) or (n, k) with its matrix among the free dofs.
+    matrices : number of samples, or 1 where all have one matrix.
+    workers : number of threads over samples with matrices of their own; all cores when None.
+    """
+    solves: list[Any] = [None] * matrices
+
+    def factor(start: int, stop: int) -> None:
+        for sample in range(start, stop):
+            solves[sample] = factorise(sample)
+
+    if len(free):
+        over_threads(factor, matrices, workers)
+
+    def solve(right: NDArray[Any]) -> NDArray[Any]:
+        found, loads = np.zeros_like(right), np.ascontiguousarray(right[:, free])
+        if not loads.size:
+            return found
+        if matrices == 1:
+            found[:, free] = solves[0](np.ascontiguousarray(loads.T)).T
+            return found
+
+        def work(start: int, stop: int) -> None:
+            for sample in range(start, stop):
+                found[sample, free] = solves[sample](loads[sample])
+
+        over_threads(work, len(loads), workers)
+        return found
+
+    return solve
 
 
 def element_solve(

@@ -17,7 +17,7 @@ from funcspace.solvers.last_result import LastResult
 from funcspace.solvers.nodal_coefficients import nodal_values
 from funcspace.solvers.threads import over_columns
 
-__all__ = ["LaneSystems", "solve_in_lanes"]
+__all__ = ["LaneSystems", "factors_among_free", "solve_in_lanes"]
 
 FloatArray = NDArray[np.float64]
 
@@ -64,18 +64,12 @@ class LaneSystems:
     @cached_property
     def factors(self) -> LaneFactors:
         """The pattern of the factors of the matrix among the free dofs."""
-        return self._factors(0)
+        return factors_among_free(self.assembly, self.pattern)
 
     @cached_property
     def pinned_factors(self) -> LaneFactors:
         """That of the matrix without the first free dof, where the value of a pure Neumann problem is given."""
-        return self._factors(1)
-
-    def _factors(self, first: int) -> LaneFactors:
-        inner = self.pattern.inner(np.zeros(self.pattern.nonzeros))[first:, first:]
-        points = self.assembly.space.dof_points
-        assert points is not None
-        return LaneFactors(inner, nested_dissection(inner, points.numpy()[self.pattern.free[first:]]))
+        return factors_among_free(self.assembly, self.pattern, first=1)
 
     def one(self, inner: Any, *, pinned: bool = False) -> FrontFactor:
         """What solves for the free dofs, with the matrix among them, loads (n,) or (n, samples)."""
@@ -109,6 +103,12 @@ class LaneSystems:
         maps = [(self._nodal_stiffness if nodal else self._stiffness, k)] + ([(self._mass, c)] if c.any() else [])
         maps += [(m, a) for m, a in zip(self._facets, alphas, strict=True) if a.any()]
         return solve_in_lanes(self.factors, pattern, maps, load, given=given, samples=samples, workers=workers)
+
+
+def factors_among_free(assembly: Assembly, pattern: SparsePattern, *, first: int = 0) -> LaneFactors:
+    """The pattern of the Cholesky factors of matrices among the free dofs, from the first, second, ... of these on."""
+    inner = pattern.inner(np.zeros(pattern.nonzeros))[first:, first:]
+    return LaneFactors(inner, nested_dissection(inner, assembly.dof_points[pattern.free[first:]]))
 
 
 def solve_in_lanes(

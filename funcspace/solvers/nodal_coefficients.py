@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from funcspace.functions import Function
-from funcspace.geometry import Mesh
 from funcspace.solvers.assembly import Assembly
 
 __all__ = ["nodal_values"]
@@ -22,12 +21,10 @@ def nodal_values(assembly: Assembly, function: Any) -> FloatArray | None:
 
     What a P1 function has at a point is a mean of what it has at nodes, so that bounds at the nodes hold everywhere.
     """
-    if not (isinstance(function, Function) and function.batch_shape and isinstance(function.domain, Mesh)):
+    if not (isinstance(function, Function) and function.batch_shape and assembly.is_linear(function.space)):
         return None
     space = function.space
-    if space.element != "P1" or space.value_shape or function.coefficients.is_complex():
-        return None
-    if space.domain.fingerprint != assembly.space.domain.fingerprint:
+    if space.value_shape or function.coefficients.is_complex():
         return None
     values = function.coefficients.detach().to("cpu", torch.float64).reshape(-1, space.n_dofs).numpy()
     return np.ascontiguousarray(values) if np.isfinite(values).all() else None

@@ -347,9 +347,7 @@ class _Discrete:
 
     def given(self, problem: Poisson) -> FloatArray:
         """Dirichlet values (samples or 1, fixed dofs)."""
-        places = problem.space.dof_points
-        assert places is not None
-        points = places.numpy()
+        points = problem.assembly.dof_points
         columns: list[tuple[IntArray, FloatArray]] = []
         for part, dofs in self.dirichlet.items():
             data = 0.0 if problem.dirichlet is None else problem.dirichlet[part]

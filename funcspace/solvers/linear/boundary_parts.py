@@ -14,8 +14,8 @@ from funcspace.errors import InputError
 from funcspace.geometry.domain import Domain
 from funcspace.solvers.assembly import Assembly, FacetAssembly, SparsePattern
 from funcspace.solvers.front_factor import NotPositiveError
-from funcspace.solvers.front_pattern import nested_dissection
 from funcspace.solvers.lane_factors import LaneFactors
+from funcspace.solvers.lane_systems import factors_among_free
 from funcspace.solvers.problem_data import values_at
 from funcspace.solvers.sparse_systems import factorise
 
@@ -70,9 +70,7 @@ class BoundaryParts:
     @cached_property
     def factors(self) -> LaneFactors:
         """The pattern of the Cholesky factors of matrices among the free dofs."""
-        inner, points = self.pattern.inner(np.zeros(self.pattern.nonzeros)), self._assembly.space.dof_points
-        assert points is not None
-        return LaneFactors(inner, nested_dissection(inner, points.numpy()[self.free]))
+        return factors_among_free(self._assembly, self.pattern)
 
     def factorise(
         self, values: FloatArray, method: Literal["direct", "multigrid"], tolerance: float, max_iterations: int
@@ -112,9 +110,7 @@ class BoundaryParts:
 
     def given(self, data: Mapping[str, Any] | None, dtype: torch.dtype = torch.float64) -> Any:
         """Dirichlet values (samples or 1, fixed dofs); zero where data is None."""
-        places = self._assembly.space.dof_points
-        assert places is not None
-        points = places.numpy()
+        points = self._assembly.dof_points
         columns = []
         for part, dofs in self.dirichlet.items():
             g = 0.0 if data is None else data[part]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -35,7 +35,7 @@ def tracked_wave(
     u, v, t = *system.start(schedule[0]), schedule[0]
     records = [(u, v, torch.zeros(1, dtype=torch.float64))]
     for dt, group in groupby(schedule[1], key=lambda stretch: stretch.step):
-        ends = torch.tensor([stretch.count for stretch in group]).cumsum(0).tolist()
+        ends = list(accumulate(stretch.count for stretch in group))
         first = len(records) == 1
         found, energy = _EqualSteps(system, dt, energies).run(u, v, t, set(ends))
         if first:

@@ -22,15 +22,13 @@ InTime = Callable[[float], FloatArray]
 
 def nodal_values(assembly: Assembly, data: Any, name: str) -> FloatArray:
     """Values (samples or 1, size) at the nodes."""
-    places = assembly.space.dof_points
-    assert places is not None
 
     def own(f: Any) -> FloatArray | None:
         if not assembly.owns(f):
             return None
         return f.coefficients.detach().cpu().to(torch.float64).numpy().reshape(-1, assembly.size)
 
-    return values_at(data, places.numpy(), name, same_space=own)
+    return values_at(data, assembly.dof_points, name, same_space=own)
 
 
 def sources_in_time(

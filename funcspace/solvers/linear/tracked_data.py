@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from funcspace.solvers.assembly import Assembly
 from funcspace.solvers.linear.boundary_parts import BoundaryParts
 from funcspace.solvers.linear.time_data import at_time, varies_in_time
 from funcspace.solvers.problem_data import is_tracked, tensors_at
+from funcspace.solvers.tracked_values import given_at_dofs, tested, tracked_at
 
 __all__ = ["TrackedData", "has_tracked_data", "in_time", "nonnegative"]
 
@@ -63,19 +63,10 @@ class TrackedData:
 
     def at(self, elements: Any, data: Any, name: str, *, matrices: bool = False, real: bool = True) -> Tensor:
         """Values (samples or 1, points[, d, d]) at the quadrature points of cells or facets."""
-
-        def own(function: Function) -> Tensor | None:
-            if not self.assembly.owns(function):
-                return None
-            shape = function.space.coefficient_shape
-            flat = function.coefficients.cpu().reshape(-1, self.assembly.size, *shape[1:])
-            kind = torch.complex128 if flat.is_complex() else torch.float64
-            return _by_parts(elements.evaluation, flat.to(kind).movedim(1, -1)).movedim(-1, 1)
-
         d = self.assembly.space.domain.dim
         shapes = ((), (d, d)) if matrices else ((),)
         dtype = torch.float64 if real else self.dtype
-        return tensors_at(data, elements.points, name, shapes=shapes, same_space=own, dtype=dtype)
+        return tracked_at(self.assembly, elements, data, name, shapes=shapes, dtype=dtype)
 
     def nodal(self, data: Any, name: str) -> Tensor:
         """Values (samples or 1, size) at the nodes."""
@@ -83,7 +74,7 @@ class TrackedData:
         def own(function: Function) -> Tensor | None:
             return function.coefficients.reshape(-1, self.assembly.size) if self.assembly.owns(function) else None
 
-        return tensors_at(data, self._places(), name, same_space=own)
+        return tensors_at(data, self.assembly.dof_points, name, same_space=own)
 
     def source(self, data: Any, weight: Tensor | None = None) -> Tensor:
         """The load (samples or 1, size) of a source, times a weight at the quadrature points."""
@@ -91,7 +82,7 @@ class TrackedData:
             return torch.zeros(1, self.assembly.size, dtype=self.dtype)
         cells = self.assembly.cells
         values = self.at(cells, data, "source", real=False)
-        return _tested(cells, values if weight is None else values * weight)
+        return tested(cells, values if weight is None else values * weight)
 
     def edges(self, natural: Mapping[str, Mapping[str, Any]]) -> Tensor:
         """The load (samples or 1, size) of natural conditions, {kind: {part: g}}."""
@@ -100,32 +91,9 @@ class TrackedData:
             for part, g in of_kind.items():
                 if part in self.parts.natural:
                     facets = self.parts.natural[part]
-                    total = total + _tested(facets, self.at(facets, g, f"{kind}[{part!r}]", real=False))
+                    total = total + tested(facets, self.at(facets, g, f"{kind}[{part!r}]", real=False))
         return total
 
     def given(self, data: Mapping[str, Any] | None) -> Tensor:
         """Dirichlet values (samples or 1, size), zero at all other dofs."""
-        points = self._places()
-        found = torch.zeros(1, len(points), dtype=self.dtype)
-        for part, dofs in self.parts.dirichlet.items():
-            g = 0.0 if data is None else data[part]
-            values = tensors_at(g, points[dofs], f"dirichlet[{part!r}]", dtype=self.dtype)
-            found = found.expand(max(len(found), len(values)), -1)
-            found = found.index_copy(1, torch.from_numpy(dofs), values.expand(len(found), -1))
-        return found
-
-    def _places(self) -> Any:
-        places = self.assembly.space.dof_points
-        assert places is not None
-        return np.ascontiguousarray(places.numpy())
-
-
-def _tested(elements: Any, values: Tensor) -> Tensor:
-    """Integrals of values (samples, points) against the basis functions."""
-    return _by_parts(elements.evaluation.T, values * torch.from_numpy(elements.weights.ravel()))
-
-
-def _by_parts(real_map: Any, values: Tensor) -> Tensor:
-    if values.is_complex():
-        return torch.complex(real_map(values.real), real_map(values.imag))
-    return real_map(values)
+        return given_at_dofs(self.assembly, self.parts.dirichlet, data, self.dtype)

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from funcspace.functions.maps.sparse_map import SparseMap
-from funcspace.solvers.element_solve import ElementForm, action, element_solve, matrix_products
+from funcspace.solvers.element_solve import ElementForm, action, element_solve, matrix_products, solver_among
 from funcspace.solvers.linear.boundary_parts import BoundaryParts
-from funcspace.solvers.threads import over_threads
 
 __all__ = ["Term", "TrackedTerms", "facet_form", "mass_form", "stiffness_term"]
 
@@ -109,31 +108,8 @@ class TrackedTerms:
             solves for (n,) or (n, k).
         workers : number of threads over samples with matrices of their own.
         """
-        matrices, free = max(len(c) for c in self.coefficients), self.parts.free
-        solves: list[Any] = [None] * matrices
-
-        def factor(start: int, stop: int) -> None:
-            for sample in range(start, stop):
-                solves[sample] = factorise(self.entries(sample), sample)
-
-        if len(free):
-            over_threads(factor, matrices, workers)
-
-        def solve(right: Array) -> Array:
-            found = np.zeros_like(right)
-            if not len(free):
-                return found
-            if matrices == 1:
-                found[:, free] = solves[0](np.ascontiguousarray(right[:, free].T)).T
-                return found
-
-            def work(start: int, stop: int) -> None:
-                for sample in range(start, stop):
-                    found[sample, free] = solves[sample](right[sample, free])
-
-            over_threads(work, len(right), workers)
-            return found
-
+        matrices = max(len(c) for c in self.coefficients)
+        solve = solver_among(self.parts.free, lambda i: factorise(self.entries(i), i), matrices, workers)
         return lambda right: element_solve(solve, self.forms, self.coefficients, right)
 
     def entries(self, sample: int) -> Array:

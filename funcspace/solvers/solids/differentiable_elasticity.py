@@ -11,12 +11,11 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from funcspace.functions import Function
-from funcspace.solvers.element_solve import ElementForm, action, element_solve
+from funcspace.solvers.element_solve import ElementForm, action, element_solve, solver_among
 from funcspace.solvers.problem_data import is_tracked, tensors_at
 from funcspace.solvers.solids.block_solve import block_solver
 from funcspace.solvers.sparse_systems import choose_method
-from funcspace.solvers.threads import over_threads
+from funcspace.solvers.tracked_values import tested, tracked_at
 
 if TYPE_CHECKING:
     from funcspace.solvers.solids.linear_elasticity import LinearElasticity
@@ -50,48 +49,20 @@ def solve_tracked(problem: LinearElasticity) -> Float[Tensor, "samples unknowns"
     lame_lambda, lame_mu = (c.detach().numpy() for c in coefficients)
     matrices = max(len(lame_lambda), len(lame_mu))
     method = choose_method(problem.method, len(pattern.free), elements.dim)
-    solves: list[Callable[[FloatArray], FloatArray]] = [lambda right: right] * matrices
 
-    def factor(start: int, stop: int) -> None:
-        for i in range(start, stop):
-            mine = (v[i if len(v) > 1 else 0].reshape(elements.weights.shape) for v in (lame_lambda, lame_mu))
-            blocks = pattern.blocks(elements.isotropic_stiffness(*mine))
-            solves[i] = block_solver(
-                pattern, blocks, method=method, tolerance=problem.tolerance,
-                max_iterations=problem.max_iterations,
-            )  # fmt: skip
+    def factor(sample: int) -> Callable[[FloatArray], FloatArray]:
+        mine = (v[sample if len(v) > 1 else 0].reshape(elements.weights.shape) for v in (lame_lambda, lame_mu))
+        blocks = pattern.blocks(elements.isotropic_stiffness(*mine))
+        return block_solver(
+            pattern, blocks, method=method, tolerance=problem.tolerance, max_iterations=problem.max_iterations
+        )
 
-    over_threads(factor, matrices, problem.workers)
-
-    def solve(right: FloatArray) -> FloatArray:
-        found, loads = np.zeros(right.shape), np.ascontiguousarray(right[:, pattern.free])
-        if not loads.size:
-            return found
-        if matrices == 1:
-            found[:, pattern.free] = solves[0](np.ascontiguousarray(loads.T)).T
-            return found
-
-        def work(start: int, stop: int) -> None:
-            for i in range(start, stop):
-                found[i, pattern.free] = solves[i](loads[i])
-
-        over_threads(work, len(loads), problem.workers)
-        return found
-
+    solve = solver_among(pattern.free, factor, matrices, problem.workers)
     return given + element_solve(solve, forms, coefficients, load * unknown)
 
 
 def _at(problem: LinearElasticity, where: Any, datum: Any, name: str, shape: tuple[int, ...] = ()) -> Tensor:
-    assembly = problem.elements.assembly
-
-    def own(function: Function) -> Tensor | None:
-        if not assembly.owns(function):
-            return None
-        components = function.space.coefficient_shape[1:]
-        flat = function.coefficients.to("cpu", torch.float64).reshape(-1, assembly.size, *components)
-        return where.evaluation(flat.movedim(1, -1)).movedim(-1, 1)
-
-    return tensors_at(datum, where.points, name, shapes=(shape,), same_space=own)
+    return tracked_at(problem.elements.assembly, where, datum, name, shapes=(shape,))
 
 
 def _lame(problem: LinearElasticity) -> tuple[Tensor, Tensor]:
@@ -129,11 +100,6 @@ def _forces(problem: LinearElasticity) -> Tensor:
     assembly, d = elements.assembly, elements.dim
     loading.forces()  # refuses loads on parts without facets
     total = torch.zeros(1, elements.nodes, d, dtype=torch.float64)
-
-    def tested(where: Any, values: Tensor) -> Tensor:
-        weighted = values * torch.from_numpy(where.weights.ravel())[:, None]
-        return where.evaluation.T(weighted.movedim(1, -1)).movedim(-1, 1)
-
     if loading.body_force is not None:
         total = total + tested(assembly.cells, _at(problem, assembly.cells, loading.body_force, "body_force", (d,)))
     for part, datum in loading.traction.items():

@@ -200,7 +200,8 @@ class LinearElasticity:
         pattern, elements = self._pattern, self.elements
         load, given = self.loading.forces(), self.loading.given()
         load = load.reshape(len(load), -1)
-        direct = len(pattern.free) > 0 and choose_method(self.method, len(pattern.free), elements.dim) == "direct"
+        method = choose_method(self.method, len(pattern.free), elements.dim)
+        direct = len(pattern.free) > 0 and method == "direct"
         in_lanes = direct and self._lanes.fits
         proportional = self._proportional() if in_lanes else None
         if proportional is not None:
@@ -211,7 +212,6 @@ class LinearElasticity:
             return elements.function(self._lanes.solve(lame_lambda, lame_mu, load, given, self.workers), batch)
         matrices = max(len(lame_lambda), len(lame_mu))
         samples = max(matrices, len(load), len(given))
-        method = choose_method(self.method, len(pattern.free), elements.dim)
         out = np.empty((samples, pattern.size))
 
         def system(sample: int) -> tuple[Any, Any]:

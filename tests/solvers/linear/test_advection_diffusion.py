@@ -158,6 +158,20 @@ def test_rates_in_time(theta, order, stabilised):
     assert math.log2(found[0] / found[1]) == pytest.approx(order, abs=0.3 if stabilised else 0.15)
 
 
+@pytest.mark.parametrize("element", ["P1", "P2", "linear"])
+def test_in_time_it_tends_to_the_steady_state(element):
+    """In the plane, with data of all kinds: long implicit steps lose what they started from."""
+    exact = Manufactured(0.05)
+    domain = Grid(x=(0.0, 1.0, 7), y=(0.0, 1.0, 7)) if element == "linear" else Mesh.rectangle(0.2)
+    data = {"source": exact.f, **exact.data, **exact.conditions()}
+    for stabilised in (True, False):
+        steady = AdvectionDiffusion(domain, element, stabilised=stabilised, **data).solve()
+        u = AdvectionDiffusion(
+            domain, element, times=Times(0.0, 1e5, 4), initial=3.0, theta=1.0, stabilised=stabilised, **data
+        ).solve()
+        assert torch.allclose(u.coefficients[-1], steady.coefficients, rtol=0, atol=1e-9)
+
+
 def test_a_batch_is_what_its_samples_are_alone():
     mesh = Mesh.rectangle(0.25)
     space, field = FunctionSpace(mesh), FunctionSpace(mesh, components=("bx", "by"))
