@@ -17,7 +17,7 @@ from funcspace.solvers.element_solve import ElementForm, action, element_solve, 
 from funcspace.solvers.grid_poisson import dirichlet_parts, fits_grid_solver, sides_of
 from funcspace.solvers.problem_data import check_coefficient, is_tracked
 from funcspace.solvers.sparse_systems import choose_method, factorise
-from funcspace.solvers.tracked_values import given_at_dofs, tested, tracked_at
+from funcspace.solvers.tracked_values import given_at_dofs, load_of, tracked_at
 
 if TYPE_CHECKING:
     from funcspace.solvers.poisson import Poisson
@@ -95,11 +95,11 @@ class _TrackedSolve:
 
     def _loads(self) -> list[Tensor]:
         problem, discrete, cells = self.problem, self.discrete, self.assembly.cells
-        loads = [tested(cells, self._at(cells, problem.source, "source"))]
+        loads = [load_of(cells, self._at(cells, problem.source, "source"))]
         for part, facets in discrete.robin.items():
-            loads.append(tested(facets, self._at(facets, problem.robin[part][1], f"robin[{part!r}] g")))
+            loads.append(load_of(facets, self._at(facets, problem.robin[part][1], f"robin[{part!r}] g")))
         for part, facets in discrete.neumann.items():
-            loads.append(tested(facets, self._at(facets, problem.neumann[part], f"neumann[{part!r}]")))
+            loads.append(load_of(facets, self._at(facets, problem.neumann[part], f"neumann[{part!r}]")))
         return loads
 
     def _system(self) -> tuple[list[ElementForm], list[Tensor]]:

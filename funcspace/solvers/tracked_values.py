@@ -14,7 +14,7 @@ from funcspace.functions import Function
 from funcspace.solvers.assembly import Assembly
 from funcspace.solvers.problem_data import tensors_at
 
-__all__ = ["given_at_dofs", "tested", "tracked_at"]
+__all__ = ["given_at_dofs", "load_of", "tracked_at"]
 
 IntArray = NDArray[np.int64]
 
@@ -40,7 +40,7 @@ def tracked_at(
     return tensors_at(data, elements.points, name, shapes=shapes, same_space=own, dtype=dtype)
 
 
-def tested(elements: Any, values: Tensor) -> Tensor:
+def load_of(elements: Any, values: Tensor) -> Tensor:
     """Integrals (samples, dofs, *value) of values (samples, points, *value) against the basis functions."""
     weights = torch.from_numpy(elements.weights.ravel())
     return _by_parts(elements.evaluation.T, values.movedim(1, -1) * weights).movedim(-1, 1)

@@ -14,7 +14,7 @@ from funcspace.solvers.assembly import Assembly
 from funcspace.solvers.linear.boundary_parts import BoundaryParts
 from funcspace.solvers.linear.time_data import at_time, varies_in_time
 from funcspace.solvers.problem_data import is_tracked, tensors_at
-from funcspace.solvers.tracked_values import given_at_dofs, tested, tracked_at
+from funcspace.solvers.tracked_values import given_at_dofs, load_of, tracked_at
 
 __all__ = ["TrackedData", "has_tracked_data", "in_time", "nonnegative"]
 
@@ -82,7 +82,7 @@ class TrackedData:
             return torch.zeros(1, self.assembly.size, dtype=self.dtype)
         cells = self.assembly.cells
         values = self.at(cells, data, "source", real=False)
-        return tested(cells, values if weight is None else values * weight)
+        return load_of(cells, values if weight is None else values * weight)
 
     def edges(self, natural: Mapping[str, Mapping[str, Any]]) -> Tensor:
         """The load (samples or 1, size) of natural conditions, {kind: {part: g}}."""
@@ -91,7 +91,7 @@ class TrackedData:
             for part, g in of_kind.items():
                 if part in self.parts.natural:
                     facets = self.parts.natural[part]
-                    total = total + tested(facets, self.at(facets, g, f"{kind}[{part!r}]", real=False))
+                    total = total + load_of(facets, self.at(facets, g, f"{kind}[{part!r}]", real=False))
         return total
 
     def given(self, data: Mapping[str, Any] | None) -> Tensor:

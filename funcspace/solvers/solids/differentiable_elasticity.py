@@ -15,7 +15,7 @@ from funcspace.solvers.element_solve import ElementForm, action, element_solve, 
 from funcspace.solvers.problem_data import is_tracked, tensors_at
 from funcspace.solvers.solids.block_solve import block_solver
 from funcspace.solvers.sparse_systems import choose_method
-from funcspace.solvers.tracked_values import tested, tracked_at
+from funcspace.solvers.tracked_values import load_of, tracked_at
 
 if TYPE_CHECKING:
     from funcspace.solvers.solids.linear_elasticity import LinearElasticity
@@ -101,14 +101,14 @@ def _forces(problem: LinearElasticity) -> Tensor:
     loading.forces()  # refuses loads on parts without facets
     total = torch.zeros(1, elements.nodes, d, dtype=torch.float64)
     if loading.body_force is not None:
-        total = total + tested(assembly.cells, _at(problem, assembly.cells, loading.body_force, "body_force", (d,)))
+        total = total + load_of(assembly.cells, _at(problem, assembly.cells, loading.body_force, "body_force", (d,)))
     for part, datum in loading.traction.items():
         facets = assembly.facets(assembly.parts[part])
-        total = total + tested(facets, _at(problem, facets, datum, f"traction[{part!r}]", (d,)))
+        total = total + load_of(facets, _at(problem, facets, datum, f"traction[{part!r}]", (d,)))
     for part, datum in loading.pressure.items():
         facets = assembly.facets(assembly.parts[part])
         values = _at(problem, facets, datum, f"pressure[{part!r}]")
-        total = total + tested(facets, -values[..., None] * torch.from_numpy(elements.normals(facets)))
+        total = total + load_of(facets, -values[..., None] * torch.from_numpy(elements.normals(facets)))
     return total.flatten(1)
 
 
