@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from funcspace.dynamics.annotations.annotations import Annotations
+from funcspace.dynamics.catalogue.abstract_system import AbstractSystem, numbered, unknown
 from funcspace.dynamics.catalogue.delay_equations import CompiledDelayFunction, DelayFormula
-from funcspace.dynamics.catalogue.system import checked_parameters, short, unknown
+from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.pickling import by_fields
 from funcspace.errors import InputError
 from funcspace.geometry.cached_property import cached_property
 
 if TYPE_CHECKING:
     from funcspace.dynamics.catalogue.delay_history import Pieces
-    from funcspace.dynamics.estimate import Estimate
     from funcspace.dynamics.integrators.solve import Guards
     from funcspace.functions import Function
 
@@ -27,7 +25,7 @@ __all__ = ["DelaySystem"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DelaySystem:
+class DelaySystem(AbstractSystem):
     r"""A delay equation :math:`\dot x(t) = f(t, x(t), x(t - \tau_1), \dots, x(t - \tau_k); p)`.
 
     `funcspace.dynamics.system` makes one: of a name in the database, or of a function with `delays=...`. Its state is
@@ -43,7 +41,8 @@ class DelaySystem:
     period : dominant period, the unit of `points_per_period`; None where it is not known.
     scale : typical size of each component, for tolerances, (dimension,).
     description, citation : texts of the database.
-    annotations : as `annotations.dysts`, numbers of the database; not all of them are right.
+    annotations : as `annotations.dysts`, numbers of the database, not all of which are right. Other parameters have
+        none.
 
     Examples
     --------
@@ -69,21 +68,10 @@ class DelaySystem:
     __reduce__ = by_fields
 
     def __post_init__(self) -> None:
-        if self.period is not None and not (np.isfinite(self.period) and self.period > 0):
-            raise InputError(f"the period of {self.name} must be positive; got {self.period}")
+        super().__post_init__()
         object.__setattr__(self, "delays", tuple(self.delays))
-        object.__setattr__(self, "parameters", MappingProxyType(checked_parameters(self, self.parameters)))
         if not callable(self.initial):
-            start = np.atleast_1d(np.array(self.initial, dtype=np.float64))
-            if start.shape != (self.dimension,):
-                raise InputError(
-                    f"{self.name} has {self.dimension} components; the constant history has shape {start.shape}"
-                )
-            if not np.isfinite(start).all():
-                i = int(np.flatnonzero(~np.isfinite(start))[0])
-                raise InputError(f"the history of {self.name} must be finite; component {i} is {start[i]}")
-            start.setflags(write=False)
-            object.__setattr__(self, "initial", start)
+            self._set_start(np.atleast_1d(np.array(self.initial, dtype=np.float64)), "constant history")
         self.delay_rows(self.packed[None])
 
     @property
@@ -94,13 +82,7 @@ class DelaySystem:
     @property
     def variables(self) -> tuple[str, ...]:
         """Names of the components."""
-        d = self.dimension
-        return tuple("xyz"[:d]) if d <= 3 else tuple(f"x{i + 1}" for i in range(d))
-
-    @cached_property
-    def packed(self) -> np.ndarray:
-        """The parameters as the vector that the compiled code takes."""
-        return self.equations.pack(self.parameters)
+        return numbered(self.dimension)
 
     def delay_rows(self, packed: np.ndarray) -> np.ndarray:
         """The delays (batch, k) for parameters (batch, entries).
@@ -121,7 +103,12 @@ class DelaySystem:
                     raise InputError(unknown("parameter", delay, places, f" of {self.name}, named as delay {number}"))
                 column = packed[:, places[delay]]
             else:
-                column = np.full(len(packed), float(delay))
+                try:
+                    column = np.full(len(packed), float(delay))
+                except (TypeError, ValueError) as error:
+                    raise InputError(
+                        f"delay {number} of {self.name} must be a number or the name of a parameter; got {delay!r}"
+                    ) from error
             bad = np.flatnonzero(~(np.isfinite(column) & (column > 0)))
             if bad.size:
                 raise InputError(
@@ -137,13 +124,17 @@ class DelaySystem:
 
         if len(earlier) != len(self.delays):
             raise InputError(f"{self.name} has {len(self.delays)} delays; got {len(earlier)} earlier states")
-        if isinstance(state, torch.Tensor):
-            parameters: Any = torch.as_tensor(self.packed, dtype=state.dtype, device=state.device)
-            given = torch.broadcast_tensors(state, *earlier)
-            before: Any = torch.stack(given[1:], dim=-2)
-        else:
-            given = np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in (state, *earlier)))
-            parameters, before = self.packed, np.stack(given[1:], axis=-2)
+        try:
+            if isinstance(state, torch.Tensor):
+                parameters: Any = torch.as_tensor(self.packed, dtype=state.dtype, device=state.device)
+                given = torch.broadcast_tensors(state, *earlier)
+                before: Any = torch.stack(given[1:], dim=-2)
+            else:
+                given = np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in (state, *earlier)))
+                parameters, before = self.packed, np.stack(given[1:], axis=-2)
+        except (RuntimeError, ValueError) as error:
+            shapes = ", ".join(str(tuple(np.shape(x))) for x in (state, *earlier))
+            raise InputError(f"{self.name} has states (..., {self.dimension}); got shapes {shapes}") from error
         if given[0].ndim == 0 or given[0].shape[-1] != self.dimension:
             raise InputError(f"{self.name} has states (..., {self.dimension}); got shape {tuple(given[0].shape)}")
         return self.equations.evaluate(given[0], before, t, parameters)
@@ -156,18 +147,11 @@ class DelaySystem:
         InputError
             For a name that is no parameter (the known ones are listed) or a value of another shape.
         """
-        return replace(self, parameters={**self.parameters, **self.known(values)})
+        return self._changed(values)
 
     def with_initial(self, initial: Any) -> DelaySystem:
         """The system with another history to start from."""
         return replace(self, initial=initial)
-
-    def known(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The values, once all names are found to be parameters."""
-        for name in values:
-            if name not in self.parameters:
-                raise InputError(unknown("parameter", name, self.parameters, f" of {self.name}"))
-        return dict(values)
 
     def trajectory(
         self,
@@ -275,12 +259,7 @@ class DelaySystem:
             When it is not positive beyond three standard errors.
         """
         spectrum = self.lyapunov_spectrum(exponents=2)
-        if not spectrum[0] > 3.0 * spectrum.error[0]:
-            raise InputError(
-                f"{self.name} has no Lyapunov time: its largest exponent is {spectrum[0]:.3g} +- "
-                f"{spectrum.error[0]:.1g}; give points_per_period or dt"
-            )
-        return spectrum[0]
+        return self._positive(Estimate(spectrum[0], float(spectrum.error[0])))
 
     @property
     def time_unit(self) -> float:
@@ -308,23 +287,6 @@ class DelaySystem:
         spacing = None if self.period is not None else self.time_unit / 50
         return self.trajectory(n, dt=spacing, seed=0).plot(**options)
 
-    def __iter__(self) -> Iterator[Any]:
-        raise TypeError(f"{self.name} is a system and no sequence; system.trajectory(n) gives states")
-
-    def __repr__(self) -> str:
-        values = ", ".join(f"{k}={short(v)}" for k, v in self.parameters.items())
+    def _what(self) -> str:
         fixed = [f"{delay:g}" for delay in self.delays if not isinstance(delay, str)]
-        delays = f", delays {', '.join(fixed)}" if fixed else ""
-        comma = ", " if values else ""
-        return f"DelaySystem {self.name!r}: delay equation of dimension {self.dimension}{delays}{comma}{values}"
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{html.escape(name)}</td><td>{html.escape(short(value))}</td></tr>"
-            for name, value in self.parameters.items()
-        )
-        period = "" if self.period is None else f", period {self.period:.6g}"
-        return (
-            f"<div><b>{html.escape(self.name)}</b> delay equation of dimension {self.dimension}{period}"
-            f"<br>{html.escape(self.description)}<table>{rows}</table><small>{html.escape(self.citation)}</small></div>"
-        )
+        return f"delay equation of dimension {self.dimension}{', delays ' + ', '.join(fixed) if fixed else ''}"

@@ -11,6 +11,7 @@ from funcspace.dynamics.annotations.annotations import Annotations, KindOfMotion
 from funcspace.dynamics.annotations.measured import measured_annotations
 from funcspace.dynamics.annotations.subsets import Subset, in_subset, of_kind
 from funcspace.dynamics.catalogue import dysts_equations as dysts
+from funcspace.dynamics.catalogue.abstract_system import unknown
 from funcspace.dynamics.catalogue.delay_catalogue import named_delay_system, own_delay_system
 from funcspace.dynamics.catalogue.delay_system import DelaySystem
 from funcspace.dynamics.catalogue.field_system import FIELDS, FieldSystem, field_system
@@ -22,7 +23,7 @@ from funcspace.dynamics.catalogue.own_equations import (
     two_scale_lorenz96,
 )
 from funcspace.dynamics.catalogue.own_system import own_system
-from funcspace.dynamics.catalogue.system import System, unknown
+from funcspace.dynamics.catalogue.system import System
 from funcspace.errors import InputError
 
 __all__ = ["system", "systems"]

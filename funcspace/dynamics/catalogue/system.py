@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from funcspace.dynamics.annotations.annotations import Annotations
+from funcspace.dynamics.catalogue.abstract_system import AbstractSystem, numbered
 from funcspace.dynamics.catalogue.formula import Formula
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.pickling import by_fields
@@ -25,11 +23,11 @@ if TYPE_CHECKING:
     from funcspace.dynamics.integrators.solve import Guards, Method
     from funcspace.functions import Function
 
-__all__ = ["System", "checked_parameters", "short", "unknown"]
+__all__ = ["System"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class System:
+class System(AbstractSystem):
     r"""A flow :math:`\dot x = f(t, x; p)` or a map :math:`x_{k+1} = f(x_k; p)`.
 
     `funcspace.dynamics.system` makes one. It does not change: `with_parameters` and `with_initial` give others.
@@ -78,19 +76,8 @@ class System:
     __reduce__ = by_fields
 
     def __post_init__(self) -> None:
-        start = np.array(self.initial, dtype=np.float64)
-        if start.shape != (self.dimension,):
-            raise InputError(f"{self.name} has {self.dimension} components; the initial state has shape {start.shape}")
-        if not np.isfinite(start).all():
-            i = int(np.flatnonzero(~np.isfinite(start))[0])
-            raise InputError(f"the initial state of {self.name} must be finite; component {i} is {start[i]}")
-        if self.period is not None and not (np.isfinite(self.period) and self.period > 0):
-            raise InputError(f"the period of {self.name} must be positive; got {self.period}")
-        start.setflags(write=False)
-        object.__setattr__(self, "initial", start)
-        object.__setattr__(self, "parameters", MappingProxyType(checked_parameters(self, self.parameters)))
-        known = self.annotations
-        object.__setattr__(self, "annotations", known if isinstance(known, Annotations) else Annotations(dysts=known))
+        super().__post_init__()
+        self._set_start(np.array(self.initial, dtype=np.float64), "initial state")
 
     @property
     def dimension(self) -> int:
@@ -100,9 +87,7 @@ class System:
     @property
     def variables(self) -> tuple[str, ...]:
         """Names of the components."""
-        d = self.dimension
-        numbered = tuple("xyz"[:d]) if d <= 3 else tuple(f"x{i + 1}" for i in range(d))
-        return self.equations.variables or numbered
+        return self.equations.variables or numbered(self.dimension)
 
     def rhs(self, state: Any, t: Any = 0.0) -> Any:
         """The derivatives (of a map: the next state) at states (..., dimension): an array or tensor like `state`."""
@@ -137,11 +122,6 @@ class System:
             raise InputError(f"{self.name} has states (..., {self.dimension}); got shape {shape}")
         return states, parameters
 
-    @cached_property
-    def packed(self) -> np.ndarray:
-        """The parameters as the vector that the compiled code takes."""
-        return self.equations.pack(self.parameters)
-
     def with_parameters(self, **values: Any) -> System:
         """The system with some parameters changed; the others keep their values.
 
@@ -150,21 +130,12 @@ class System:
         InputError
             For a name that is no parameter (the known ones are listed) or a value of another shape.
         """
-        changed = {**self.parameters, **self.known(values)}
-        same = all(np.array_equal(changed[name], self.parameters[name]) for name in values)
-        return replace(self, parameters=changed, annotations=self.annotations if same else Annotations())
+        return self._changed(values)
 
     def with_initial(self, initial: Any) -> System:
         """The system with another state to start from; of a Hamiltonian system, that is another energy."""
         known = Annotations(dysts=self.annotations.dysts) if self.hamiltonian else self.annotations
         return replace(self, initial=np.asarray(initial, dtype=np.float64), annotations=known)
-
-    def known(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The values, once all names are found to be parameters."""
-        for name in values:
-            if name not in self.parameters:
-                raise InputError(unknown("parameter", name, self.parameters, f" of {self.name}"))
-        return dict(values)
 
     def trajectory(
         self,
@@ -318,12 +289,7 @@ class System:
         if found is None:
             spectrum = self.lyapunov_spectrum(exponents=1)
             found = Estimate(spectrum[0], float(spectrum.error[0]))
-        regular = self.annotations.kind in ("regular", "quasi-periodic")
-        if regular or not float(found) > 3.0 * found.error:
-            raise InputError(
-                f"{self.name} has no Lyapunov time: its largest exponent is {found}; give points_per_period or dt"
-            )
-        return float(found)
+        return self._positive(found)
 
     @cached_property
     def reference_orbit(self) -> tuple[np.ndarray, float]:
@@ -336,63 +302,5 @@ class System:
         """Draw a trajectory of n points; options go to `Function.plot`. Returns the matplotlib axes."""
         return self.trajectory(n, seed=0, wrapped=True).plot(**options)
 
-    def __iter__(self) -> Iterator[Any]:
-        raise TypeError(f"{self.name} is a system and no sequence; system.trajectory(n) gives states")
-
-    def __repr__(self) -> str:
-        values = ", ".join(f"{k}={short(v)}" for k, v in self.parameters.items())
-        return f"System {self.name!r}: {self.kind} of dimension {self.dimension}{', ' + values if values else ''}"
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{html.escape(name)}</td><td>{html.escape(short(value))}</td></tr>"
-            for name, value in self.parameters.items()
-        )
-        period = "" if self.period is None or self.kind == "map" else f", period {self.period:.6g}"
-        return (
-            f"<div><b>{html.escape(self.name)}</b> {self.kind} of dimension {self.dimension}{period}"
-            f"<br>{html.escape(self.description)}<table>{rows}</table><small>{html.escape(self.citation)}</small></div>"
-        )
-
-
-def short(value: Any) -> str:
-    """A number in few digits, an array by its shape."""
-    return f"{value:g}" if np.ndim(value) == 0 else f"array{np.shape(value)}"
-
-
-def checked_parameters(system: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters as numbers and read-only arrays, once their names, shapes and values are found right."""
-    shapes, found = system.equations.shapes, {}
-    for name in parameters:
-        if name not in shapes:
-            raise InputError(unknown("parameter", name, shapes, f" of {system.name}"))
-    for name, shape in shapes.items():
-        if name not in parameters:
-            raise InputError(f"{system.name} needs a value for the parameter {name!r}")
-        try:
-            value = np.array(parameters[name], dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"parameter {name!r} of {system.name} must be a number: {error}") from error
-        if value.shape != tuple(shape):
-            raise InputError(
-                f"parameter {name!r} of {system.name} must have shape {tuple(shape)}; got {value.shape}. One value per "
-                "trajectory goes to trajectory(parameters=...)"
-            )
-        if not np.isfinite(value).all():
-            raise InputError(f"parameter {name!r} of {system.name} must be finite; got {value}")
-        value.setflags(write=False)
-        found[name] = float(value) if value.ndim == 0 else value
-    return found
-
-
-def unknown(what: str, name: Any, known: Any, where: str = "") -> str:
-    """A message that says which names there are, the nearest first."""
-    names = list(known)
-    near = difflib.get_close_matches(str(name), names, 4, 0.5)
-    near += [n for n in names if str(name).lower() in n.lower() and n not in near][:4]
-    if len(names) <= 30:
-        return (
-            f"unknown {what} {name!r}{where}; there {'are' if len(names) != 1 else 'is'} {', '.join(names) or 'none'}"
-        )
-    hint = f"did you mean {', '.join(near)}?" if near else f"there are {len(names)}, from {names[0]} to {names[-1]}"
-    return f"unknown {what} {name!r}{where}; {hint}"
+    def _what(self) -> str:
+        return f"{self.kind} of dimension {self.dimension}"

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from funcspace.dynamics.catalogue.abstract_system import unknown
 from funcspace.errors import InputError
 
 __all__ = ["FrozenRecord", "Split", "content_hash", "frozen_names", "frozen_record"]
@@ -103,8 +104,6 @@ def frozen_record(name: str, split: Split = "train", *, version: int = 1) -> Fro
     if split not in SPLITS:
         raise InputError(f"the split must be one of {', '.join(SPLITS)}; got {split!r}")
     if name not in described["systems"]:
-        from funcspace.dynamics.catalogue.system import unknown
-
         raise InputError(unknown("frozen system", name, described["systems"]))
     system, protocol = described["systems"][name], described["protocol"]
     own = system[split]

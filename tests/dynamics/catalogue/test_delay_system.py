@@ -208,6 +208,9 @@ def test_the_default_of_mackey_glass_is_a_cycle():
         ({"delays": (1.0,), "dimension": 2}, "as many components as the system, 2"),
         ({"delays": (1.0,), "initial": [np.inf]}, "must be finite"),
         ({"delays": (1.0,), "period": -1.0}, "period"),
+        ({"delays": (None,)}, "delay 0 of rhs must be a number or the name of a parameter; got None"),
+        ({"delays": (1.0,), "scale": [1.0, 2.0]}, r"has 1 components; its scale has shape \(2,\)"),
+        ({"delays": (1.0,), "scale": np.nan}, "scale of rhs must be positive and finite"),
     ],
 )
 def test_bad_systems(arguments, message):
@@ -228,6 +231,8 @@ def test_bad_use():
         delayed.with_parameters(tau=-3.0)
     with pytest.raises(InputError, match="1 delays; got 2 earlier"):
         delayed.rhs(np.zeros(1), np.zeros(1), np.zeros(1))
+    with pytest.raises(InputError, match=r"has states \(..., 1\); got shapes \(3,\), \(2,\)"):
+        delayed.rhs(np.zeros(3), np.zeros(2))
     with pytest.raises(InputError, match="exponents must be from 1"):
         delayed.lyapunov_spectrum(exponents=0)
     with pytest.raises(InputError, match="at least two"):
@@ -252,3 +257,4 @@ def test_shown():
     assert repr(s) == "DelaySystem 'mine': delay equation of dimension 1, delays 1.5"
     assert "<td>tau</td><td>13.28</td>" in system("VossDelay")._repr_html_()
     assert system("VossDelay").annotations.dysts["maximum_lyapunov_estimated"] > 0
+    assert not system("VossDelay").with_parameters(tau=3.0).annotations.dysts  # that is another system
