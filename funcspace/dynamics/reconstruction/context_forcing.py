@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from funcspace.dynamics.reconstruction.models.dynamix import DynaMix
+from funcspace.dynamics.reconstruction.recordings_for import check_components
 from funcspace.dynamics.reconstruction.windows import Recording, as_recording
 from funcspace.errors import InputError
 from funcspace.functions import Function
@@ -107,11 +108,7 @@ class ContextForcing:
         systems = []
         for number, one in enumerate(each):
             system = as_recording(one, name=name if len(each) == 1 else f"{name}[{number}]")
-            if len(system.components) != model.observed:
-                raise InputError(
-                    f"the model observes {model.observed} components; {name}[{number}] has {len(system.components)}, "
-                    f"{system.components}"
-                )
+            check_components([system], model.observed, f"{name}[{number}]")
             systems.append(system)
         return systems
 

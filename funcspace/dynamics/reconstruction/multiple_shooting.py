@@ -174,7 +174,7 @@ class ShootingTask:
 
     @property
     def weight(self) -> float:
-        """W at this point of the training."""
+        """The weight w of the gaps at this point of the training."""
         first, final = self.algorithm.weight, self.algorithm.final
         if final is None:
             return first

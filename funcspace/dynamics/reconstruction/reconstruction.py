@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.reconstruction.models.history_model import HistoryModel
+from funcspace.dynamics.reconstruction.recordings_for import check_components
 from funcspace.dynamics.reconstruction.windows import PerReplica, Recording, as_recording
 from funcspace.errors import InputError
 from funcspace.functions import Function, FunctionSpace
@@ -81,6 +82,8 @@ class Reconstruction:
 
     def replica(self, index: int) -> Reconstruction:
         """One of the replicas."""
+        if self.replicas is None:
+            raise InputError("this model has no replicas to choose from")
         model: PiecewiseLinearRNN = self.model.replica(index)
         return Reconstruction(
             model.eval(), self._step_of(index), self.components, self.name, self.units, self.time_unit,
@@ -190,6 +193,7 @@ class Reconstruction:
         """
         from funcspace.dynamics.metrics import prediction_error, spectral_distance, state_space_divergence
 
+        check_components(recordings, len(self.components), "test")
         count = 1 if self.replicas is None else self.replicas
         found: dict[str, list[float]] = {
             "state_space_divergence": [], "spectral_distance": [], f"prediction_error_{horizon}": []

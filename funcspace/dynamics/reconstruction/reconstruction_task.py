@@ -126,7 +126,7 @@ class ReconstructionTask:
         if not self.validation:
             return {}
         scores = self.surrogate(model).scores(self.validation)
-        if self.model.replicas is not None and getattr(self.model, "independent", True):
+        if self.model.replicas is not None and self.model.independent:
             return scores
         return {name: float(np.median(values)) for name, values in scores.items()}
 

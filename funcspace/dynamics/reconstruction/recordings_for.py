@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from funcspace.dynamics.reconstruction.models.forced_model import ForcedModel
 from funcspace.dynamics.reconstruction.windows import PerReplica, Recording, as_recording
 from funcspace.errors import InputError
 
-__all__ = ["recordings_for", "training_recordings"]
+__all__ = ["check_components", "recordings_for", "training_recordings"]
+
+
+def check_components(recordings: Sequence[Recording], observed: int, name: str) -> None:
+    """Raise an InputError unless each recording has as many components as a model observes."""
+    for recording in recordings:
+        if len(recording.components) != observed:
+            what = "the data have" if name == "data" else f"{name} has"
+            raise InputError(
+                f"the model observes {observed} components; {what} {len(recording.components)}, {recording.components}"
+            )
 
 
 def recordings_for(data: Any, model: ForcedModel, *, inputs: Any, missing: bool, name: str) -> list[Recording]:
-    """One recording for all replicas, or one for each where `data` is `PerReplica`."""
+    """One recording for all replicas, or one for each where `data` is `PerReplica`.
+
+    Raises
+    ------
+    InputError : other numbers of recordings or components than the model's; what `as_recording` refuses.
+    """
     if isinstance(data, PerReplica):
         if model.replicas != len(data.data):
             raise InputError(f"PerReplica holds {len(data.data)} recordings; the model has replicas={model.replicas}")
-        return [as_recording(each, missing=missing, name=name) for each in data.data]
-    return [as_recording(data, inputs, missing=missing, name=name)]
+        recordings = [as_recording(each, missing=missing, name=name) for each in data.data]
+    else:
+        recordings = [as_recording(data, inputs, missing=missing, name=name)]
+    check_components(recordings, model.observed, name)
+    return recordings
 
 
 def training_recordings(data: Any, model: ForcedModel, *, inputs: Any, missing: bool) -> list[Recording]:
@@ -25,15 +44,9 @@ def training_recordings(data: Any, model: ForcedModel, *, inputs: Any, missing: 
 
     Raises
     ------
-    InputError : other numbers of components or inputs than the model's; what `as_recording` refuses.
+    InputError : another number of inputs than the model's; what `recordings_for` refuses.
     """
     recordings = recordings_for(data, model, inputs=inputs, missing=missing, name="data")
-    for recording in recordings:
-        if len(recording.components) != model.observed:
-            raise InputError(
-                f"the model observes {model.observed} components; the data have {len(recording.components)}, "
-                f"{recording.components}"
-            )
     given = 0 if recordings[0].inputs is None else recordings[0].inputs[0].shape[1]
     if given != model.inputs:
         raise InputError(f"the model takes {model.inputs} external inputs; the algorithm gives {given}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,11 @@ from torch import Tensor
 
 from funcspace.dynamics.reconstruction.models.linear_readout import LinearReadout
 from funcspace.dynamics.reconstruction.reconstruction import Reconstruction
+from funcspace.dynamics.reconstruction.recordings_for import check_components
 from funcspace.dynamics.reconstruction.windows import Recording, as_recording
 from funcspace.errors import InputError
 
-__all__ = ["RidgeRegression"]
+__all__ = ["RidgeRegression", "ridge_solution", "triangular_factor"]
 
 RIDGES = tuple(10.0**k for k in range(-10, 1))
 STARTS = 8
@@ -81,6 +82,7 @@ class RidgeRegression:
         recording = as_recording(data)
         held_out = None if validation is None else [as_recording(validation, name="validation")]
         self._check(model, recording)
+        check_components(held_out or [], model.observed, "validation")
         model.mean.copy_(recording.mean)
         model.scale.copy_(recording.scale)
         dtype = model.W.dtype
@@ -109,11 +111,7 @@ class RidgeRegression:
         return model.context if self.washout is None else max(self.washout, model.context)
 
     def _check(self, model: LinearReadout, recording: Recording) -> None:
-        if len(recording.components) != model.observed:
-            raise InputError(
-                f"the model observes {model.observed} components; the data have {len(recording.components)}, "
-                f"{recording.components}"
-            )
+        check_components([recording], model.observed, "data")
         least = self._washout(model) + 1
         for number, values in enumerate(recording.values):
             if len(values) < least:
@@ -124,8 +122,10 @@ class RidgeRegression:
 
     def _factor(self, model: LinearReadout, series: Sequence[Tensor], seed: int) -> Tensor:
         """The triangular factor of the rows [phi_t, y_t]."""
+        return triangular_factor(self._rows(model, series, seed), model.regressors + model.observed)
+
+    def _rows(self, model: LinearReadout, series: Sequence[Tensor], seed: int) -> Iterator[Float[Tensor, "row column"]]:
         generator = torch.Generator().manual_seed(seed)
-        factor = torch.zeros(0, model.regressors + model.observed, dtype=torch.float64)
         skipped = self._washout(model) - model.context
         for clean in series:
             noise = torch.randn(clean.shape, generator=generator, dtype=torch.float64)
@@ -136,9 +136,8 @@ class RidgeRegression:
                 now = torch.arange(row, row + len(phi))
                 y = clean[now + 1] - driven[now] if model.increments else clean[now + 1]
                 wanted = now >= model.context - 1 + skipped
-                factor = torch.linalg.qr(torch.cat([factor, torch.cat([phi, y], dim=1)[wanted]]), mode="r")[1]
+                yield torch.cat([phi, y], dim=1)[wanted]
                 row += len(phi)
-        return factor
 
     def _chosen(self, model: LinearReadout, series: Sequence[Tensor], seed: int) -> tuple[float, list[dict[str, Any]]]:
         last = series[-1]
@@ -165,9 +164,24 @@ class RidgeRegression:
         return max(r["ridge"] for r in tried if r["free_run_error"] <= 2.0 * least), records
 
 
-def _solution(factor: Float[Tensor, "row column"], observed: int, ridge: float) -> Float[Tensor, "observed regressor"]:
-    """W from the triangular factor, by its singular values; those of rounding size are left out."""
-    u, s, vh = torch.linalg.svd(factor[:, :-observed], full_matrices=False)
+def triangular_factor(rows: Iterable[Float[Tensor, "row column"]], columns: int) -> Float[Tensor, "some column"]:
+    """The triangular factor of rows that come a block at a time."""
+    factor = torch.zeros(0, columns, dtype=torch.float64)
+    for block in rows:
+        factor = torch.linalg.qr(torch.cat([factor, block]), mode="r")[1]
+    return factor
+
+
+def ridge_solution(
+    left: Float[Tensor, "row regressor"], right: Float[Tensor, "row ..."], ridge: float
+) -> Float[Tensor, "regressor ..."]:
+    """The minimum w of |left w - right|^2 + ridge |w|^2, by singular values; those of rounding size are left out."""
+    u, s, vh = torch.linalg.svd(left, full_matrices=False)
     tiny = s < 1e-14 * s[0]
     filtered = torch.where(tiny, torch.zeros_like(s), s / (s.square() + ridge).clamp_min(1e-300))
-    return ((vh.mT * filtered) @ (u.mT @ factor[:, -observed:])).mT
+    return (vh.mT * filtered) @ (u.mT @ right)
+
+
+def _solution(factor: Float[Tensor, "row column"], observed: int, ridge: float) -> Float[Tensor, "observed regressor"]:
+    """W from the triangular factor."""
+    return ridge_solution(factor[:, :-observed], factor[:, -observed:], ridge).mT

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from funcspace.dynamics.reconstruction.models.sindy import SINDy
 from funcspace.dynamics.reconstruction.reconstruction import Reconstruction
+from funcspace.dynamics.reconstruction.recordings_for import check_components
+from funcspace.dynamics.reconstruction.ridge_regression import ridge_solution, triangular_factor
 from funcspace.dynamics.reconstruction.windows import as_recording
 from funcspace.errors import InputError
 
@@ -70,11 +72,8 @@ class SequentialThresholding:
             raise InputError(f"SequentialThresholding trains SINDy; got {type(model).__name__}")
         recording = as_recording(data)
         held_out = None if validation is None else [as_recording(validation, name="validation")]
-        if len(recording.components) != model.observed:
-            raise InputError(
-                f"the model observes {model.observed} components; the data have {len(recording.components)}, "
-                f"{recording.components}"
-            )
+        check_components([recording], model.observed, "data")
+        check_components(held_out or [], model.observed, "validation")
         model.mean.copy_(recording.mean)
         model.scale.copy_(recording.scale)
         model.step_time.fill_(recording.step)
@@ -106,10 +105,8 @@ class SequentialThresholding:
         """The triangular factor of [phi, du/dt] with regressors of unit length, and the lengths that they had."""
         phi = [model.phi(block) for block in states.split(BLOCK)]
         size = torch.stack([block.square().sum(dim=0) for block in phi]).sum(dim=0).sqrt()
-        factor = torch.zeros(0, model.regressors + model.observed, dtype=torch.float64)
-        for block, slope in zip(phi, slopes.split(BLOCK), strict=True):
-            factor = torch.linalg.qr(torch.cat([factor, torch.cat([block / size, slope], dim=1)]), mode="r")[1]
-        return factor, size
+        rows = (torch.cat([p / size, s], dim=1) for p, s in zip(phi, slopes.split(BLOCK), strict=True))
+        return triangular_factor(rows, model.regressors + model.observed), size
 
     def _thresholded(
         self, factor: Tensor, size: Tensor, observed: int
@@ -122,7 +119,7 @@ class SequentialThresholding:
             for i in range(observed):
                 weights[i] = 0.0
                 if kept[i].any():
-                    weights[i, kept[i]] = _ridge(left[:, kept[i]], right[:, i], self.ridge) / size[kept[i]]
+                    weights[i, kept[i]] = ridge_solution(left[:, kept[i]], right[:, i], self.ridge) / size[kept[i]]
             residual = right - left @ (weights * size).mT
             loss = float(residual.square().sum() / right.square().sum())
             history.append({"terms": int((weights != 0).sum()), "loss": loss})
@@ -132,13 +129,6 @@ class SequentialThresholding:
             kept = large
         weights[~kept] = 0.0
         return weights, history
-
-
-def _ridge(left: Float[Tensor, "row term"], right: Float[Tensor, " row"], ridge: float) -> Float[Tensor, " term"]:
-    """The least squares solution, by singular values; those of rounding size are left out."""
-    u, s, vh = torch.linalg.svd(left, full_matrices=False)
-    filtered = torch.where(s < 1e-14 * s[0], torch.zeros_like(s), s / (s.square() + ridge).clamp_min(1e-300))
-    return vh.mT @ (filtered * (u.mT @ right))
 
 
 def local_polynomials(

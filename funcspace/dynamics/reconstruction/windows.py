@@ -96,7 +96,8 @@ def as_recording(data: Any, inputs: Any = None, *, missing: bool = False, name: 
         row, component = (int(i) for i in wrong.nonzero()[0])
         raise InputError(
             f"{name} must be finite; component {components[component]!r} is {float(stacked[row, component])} at sample "
-            f"{row}" + ("" if missing else "; pass missing=True to the algorithm where NaN stands for a missing value")
+            f"{row}"
+            + ("" if missing else "; for training by forcing or shooting, missing=True takes NaN as a missing value")
         )
     driving = None
     if inputs is not None:

@@ -10,14 +10,10 @@ import torch
 
 import funcspace as fs
 from tests.dynamics.reconstruction.maps import MODELS, disturbed
-from tests.dynamics.reconstruction.test_training import trajectory
+from tests.dynamics.reconstruction.test_training import begun, trajectory
 
 MS = fs.dynamics.MultipleShooting
 GROWING = MS(length=20, weight=0.1, final=10.0, anneal=300)
-
-
-def begun(model, data, algorithm):
-    return algorithm.begin(model, data, None, device=torch.device("cpu"), dtype=torch.float64)
 
 
 def scattered(task, seed=0):
@@ -192,7 +188,6 @@ class TestFit:
         tasks, begin = [], MS.begin
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(MS, "begin", lambda *a, **o: tasks.append(begin(*a, **o)) or tasks[-1])
-            patch.setattr("funcspace.dynamics.MultipleShooting.begin", MS.begin)
             fitted = fs.fit(
                 model, rotation, algorithm=GROWING, epochs=2, learning_rate=1e-2, weight_decay=1.0, seed=0,
                 progress=False,

@@ -166,6 +166,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
+            ({"hidden": 50}, r"widths of the hidden layers, such as \(50, 50\); got 50"),
             ({"hidden": (5, 0)}, "hidden must be a positive integer, got 0"),
             ({"substeps": 0}, "substeps must be a positive integer, got 0"),
             ({"heuristic": "cost"}, 'heuristic must be "error" or "stiffness"'),
@@ -174,6 +175,12 @@ class TestBadInput:
     def test_arguments(self, options, message):
         with pytest.raises(fs.InputError, match=message):
             NeuralODE(2, **options)
+
+    def test_histories(self):
+        with pytest.raises(
+            fs.InputError, match="NeuralODE starts from at least 1 instants of 2 components; got 4 of 3"
+        ):
+            NeuralODE(2).generate(torch.zeros(1, 4, 3), 5)
 
     def test_training(self, circle):
         with pytest.raises(fs.InputError, match="observes 3 components; the data have 2"):

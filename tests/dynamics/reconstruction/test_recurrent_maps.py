@@ -108,6 +108,8 @@ def test_bad_arguments():
         fs.dynamics.ALRNN(observed=3, latent=5, relu=6)
     with pytest.raises(fs.InputError, match="observed must be a positive integer"):
         fs.dynamics.PLRNN(observed=0, latent=5)
+    with pytest.raises(fs.InputError, match="hidden must be a positive integer, got 0"):
+        fs.dynamics.ClippedShallowPLRNN(3, hidden=0)
     with pytest.raises(fs.InputError, match="observation must be"):
         fs.dynamics.ALRNN(3, 5, 1, observation="linear")
     with pytest.raises(fs.InputError, match=r"model\.replica"):

@@ -181,6 +181,9 @@ class TestBadInput:
             fs.fit(fs.dynamics.NVAR(3), lorenz, algorithm=Thresholding())
         with pytest.raises(fs.InputError, match="observes 2 components; the data have 3"):
             fs.fit(SINDy(2), lorenz, algorithm=Thresholding())
+        with pytest.raises(fs.InputError, match="observes 3 components; validation has 2"):
+            flat = trajectory(torch.rand(30, 2, generator=torch.Generator().manual_seed(0)))
+            fs.fit(SINDy(3), lorenz, validation=flat, algorithm=Thresholding())
         with pytest.raises(fs.InputError, match="trajectory 0 of the data has 7 instants; the window needs 9"):
             fs.fit(SINDy(3), lorenz[:7], algorithm=Thresholding(window=9))
         broken = trajectory(torch.full((30, 3), torch.inf))

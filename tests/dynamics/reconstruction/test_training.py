@@ -369,6 +369,19 @@ class TestBadInput:
             begun(model, fs.dynamics.PerReplica([circle, circle]), STF())
         with pytest.raises(fs.InputError, match="same components and step; trajectory 1"):
             begun(model, [circle, trajectory(circle.coefficients, step=0.2)], STF())
+        with pytest.raises(fs.InputError, match="the model observes 2 components; validation has 1"):
+            fs.fit(model, circle, validation=trajectory(circle.coefficients[:, :1]), algorithm=STF(), epochs=1)
+
+    def test_scores_and_replicas(self, circle, trained):
+        line = trajectory(circle.coefficients[:, :1])
+        with pytest.raises(fs.InputError, match=r"the model observes 2 components; test has 1, \('x',\)"):
+            trained.evaluate(line)
+        with pytest.raises(fs.InputError, match="the model observes 2 components; the orbit has"):
+            trained.model.symbolic_code(line)
+        with pytest.raises(fs.InputError, match="no replicas to choose from"):
+            trained.replica(0)
+        with pytest.raises(fs.InputError, match="there is no replica 2; the model has 2"):
+            disturbed("ALRNN", replicas=2).replica(2)
 
     @pytest.mark.parametrize(
         ("make", "message"),

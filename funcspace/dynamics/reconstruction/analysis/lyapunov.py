@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,11 +12,10 @@ from torch import Tensor
 
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.invariants import lyapunov_spectrum, lyapunov_spectrum_of_products
+from funcspace.dynamics.reconstruction.models.history_model import HistoryModel
 from funcspace.dynamics.reconstruction.models.linear_readout import LinearReadout
+from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
 from funcspace.errors import InputError, SolverError
-
-if TYPE_CHECKING:
-    from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
 
 __all__ = ["free_run_spectrum"]
 
@@ -40,7 +39,7 @@ def free_run_spectrum(
     """
     model = copy.deepcopy(model).to("cpu", torch.float64).requires_grad_(False).eval()
     history = history.to("cpu", torch.float64)
-    if hasattr(model, "scan_weights"):
+    if isinstance(model, PiecewiseLinearRNN):
         turning = min(transient, TURNING)
         orbit = _settled(model, history[-1:], steps + turning, transient - turning)
         return lyapunov_spectrum_of_products(_jacobians(model, orbit), dt=dt, transient=turning, **options)
@@ -54,7 +53,7 @@ def free_run_spectrum(
             return model.advance(memory, model.following(x, model.phi(memory))).reshape(state.shape)
 
         return lyapunov_spectrum(following, first.flatten(), steps, transient=transient, dt=dt, **options)
-    if not hasattr(model, "follow"):
+    if not isinstance(model, HistoryModel):
         raise InputError(f"{type(model).__name__} has no map of a state to the next one")
     kept = history[-model.context :]
 

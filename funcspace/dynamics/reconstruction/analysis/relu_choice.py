@@ -156,7 +156,7 @@ def choose_relu(
     if seeds < 2 or steps < 2:
         raise InputError(f"seeds and steps must be at least 2; got {seeds} and {steps}")
     algorithm = algorithm or SparseTeacherForcing()
-    compared = data if test is None and validation is None else validation if test is None else test
+    compared = next(each for each in (test, validation, data) if each is not None)
     missing = bool(getattr(algorithm, "missing", False))
     observed = len(as_recording(data, missing=missing).components)
     reference = as_recording(compared, missing=missing, name="test")

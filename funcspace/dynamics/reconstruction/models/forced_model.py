@@ -78,6 +78,11 @@ class ForcedModel(nn.Module, ABC):
         """How far the map of the last units, `share` of them, is from the identity."""
         raise self._nothing("attractor_weight")
 
+    def extra_repr(self) -> str:
+        """Constructor arguments and the number of weights."""
+        shown = ", ".join(f"{k}={v!r}" for k, v in self.config.items() if k != "seed" and v is not None)
+        return f"{shown}, {sum(p.numel() for p in self.parameters()):,} parameters"
+
     def _nothing(self, weight: str) -> InputError:
         return InputError(f"{type(self).__name__} has nothing that {weight} weighs; leave it at 0")
 

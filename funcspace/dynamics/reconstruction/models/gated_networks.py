@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from funcspace.dynamics.reconstruction.models.forced_model import ForcedModel, pulled
+from funcspace.dynamics.reconstruction.models.history_model import check_history
 from funcspace.dynamics.reconstruction.models.initial_weights import uniform
 from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
-from funcspace.errors import InputError
 
 __all__ = ["GRU", "LSTM"]
 
@@ -84,7 +84,7 @@ class _Gated(ForcedModel):
 
     def follow(self, history: Float[Tensor, "batch instant observed"]) -> Float[Tensor, "batch prediction observed"]:
         """The state after each instant of a history, from instant `context` on."""
-        self._check(history)
+        check_history(self, history)
         state, found = self.begin(history[:, 0]), []
         for x in history.unbind(1):
             state, prediction = self.advance(state, x)
@@ -96,7 +96,7 @@ class _Gated(ForcedModel):
         self, history: Float[Tensor, "batch instant observed"], steps: int
     ) -> Float[Tensor, "batch time observed"]:
         """A free run after the last instant of a history, all of which is taken in."""
-        self._check(history)
+        check_history(self, history)
         state = self.begin(history[:, 0])
         for x in history[:, :-1].unbind(1):
             state = self.cell(state, x)
@@ -105,18 +105,6 @@ class _Gated(ForcedModel):
             state, x = self.advance(state, x)
             found.append(x)
         return torch.stack(found, dim=1)
-
-    def _check(self, history: Tensor) -> None:
-        if history.shape[1] < self.context or history.shape[2] != self.observed:
-            raise InputError(
-                f"{type(self).__name__} starts from at least {self.context} instants of {self.observed} components; "
-                f"got {history.shape[1]} of {history.shape[2]}"
-            )
-
-    def extra_repr(self) -> str:
-        """Constructor arguments and the number of weights."""
-        shown = ", ".join(f"{k}={v!r}" for k, v in self.config.items() if k != "seed")
-        return f"{shown}, {sum(p.numel() for p in self.parameters()):,} parameters"
 
 
 class LSTM(_Gated):

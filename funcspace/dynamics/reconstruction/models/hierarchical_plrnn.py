@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from funcspace.dynamics.reconstruction.models.initial_weights import contracting, glorot, uniform
+from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.dynamics.reconstruction.models.observation import Observation, ObservationKind
 from funcspace.dynamics.reconstruction.models.shallow_plrnn import ClippedShallowPLRNN, ShallowMap, ShallowPLRNN
 from funcspace.dynamics.reconstruction.windows import PerReplica, Recording
@@ -79,9 +80,7 @@ class HierarchicalPLRNN(ShallowMap):
         observation: ObservationKind = "identity",
         seed: int = 0,
     ) -> None:
-        for name, value in {"subjects": subjects, "features": features, "hidden": hidden}.items():
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} must be a positive integer, got {value!r}")
+        positive_integers(subjects=subjects, features=features, hidden=hidden)
         generator = torch.Generator().manual_seed(seed)
         latent = observed if latent is None else latent
         super().__init__(observed, latent, inputs=0, observation=observation, replicas=subjects, generator=generator)

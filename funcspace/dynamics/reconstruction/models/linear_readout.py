@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from funcspace.dynamics.reconstruction.models.history_model import check_history
 from funcspace.errors import InputError
 
 __all__ = ["LinearReadout", "positive_integers"]
@@ -75,7 +76,7 @@ class LinearReadout(nn.Module, ABC):
 
     def follow(self, history: Float[Tensor, "batch instant observed"]) -> Float[Tensor, "batch prediction observed"]:
         """The state after each instant of a history, from instant `context` on; differentiable in W."""
-        self._check(history)
+        check_history(self, history)
         phi = torch.cat(list(self.blocks(history)), dim=1)
         return self.following(history[:, self.context - 1 :], phi)
 
@@ -86,7 +87,7 @@ class LinearReadout(nn.Module, ABC):
         self, history: Float[Tensor, "batch instant observed"], steps: int
     ) -> Float[Tensor, "batch time observed"]:
         """A free run after the last instant of a history, all of which is taken in."""
-        self._check(history)
+        check_history(self, history)
         x, state = history[:, -1], self.begin(history)
         found = []
         for _ in range(steps):
@@ -94,13 +95,6 @@ class LinearReadout(nn.Module, ABC):
             state = self.advance(state, x)
             found.append(x)
         return torch.stack(found, dim=1)
-
-    def _check(self, history: Tensor) -> None:
-        if history.shape[1] < self.context or history.shape[2] != self.observed:
-            raise InputError(
-                f"{type(self).__name__} starts from at least {self.context} instants of {self.observed} components; "
-                f"got {history.shape[1]} of {history.shape[2]}"
-            )
 
     def extra_repr(self) -> str:
         """Constructor arguments and the number of trained weights."""

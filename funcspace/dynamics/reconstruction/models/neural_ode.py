@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from funcspace.dynamics.reconstruction.models.forced_model import ForcedModel, pulled
+from funcspace.dynamics.reconstruction.models.history_model import OneStepMap
 from funcspace.dynamics.reconstruction.models.initial_weights import uniform
 from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.dynamics.reconstruction.models.ode_flow import tsit5_flow, tsit5_step
@@ -20,7 +21,7 @@ __all__ = ["NeuralODE"]
 Heuristic = Literal["error", "stiffness"]
 
 
-class NeuralODE(ForcedModel):
+class NeuralODE(OneStepMap, ForcedModel):
     r"""A vector field that is a network, integrated from one instant of the data to the next.
 
     dx/dt = f(x) = W_L tanh(... tanh(W_1 x + b_1) ...) + b_L,   x_{t+1} = the flow of f over one step of the data
@@ -56,8 +57,6 @@ class NeuralODE(ForcedModel):
     torch.Size([5, 3])
     """
 
-    context = 1
-
     def __init__(
         self,
         observed: int,
@@ -69,6 +68,8 @@ class NeuralODE(ForcedModel):
     ) -> None:
         super().__init__()
         positive_integers(observed=observed, substeps=substeps)
+        if not isinstance(hidden, tuple | list):
+            raise InputError(f"hidden must be the widths of the hidden layers, such as (50, 50); got {hidden!r}")
         for width in hidden:
             positive_integers(hidden=width)
         if heuristic not in get_args(Heuristic):
@@ -92,11 +93,6 @@ class NeuralODE(ForcedModel):
             "observed": self.observed, "hidden": list(self.hidden), "substeps": self.substeps,
             "heuristic": self.heuristic, "seed": self._seed,
         }  # fmt: skip
-
-    @property
-    def latent(self) -> int:
-        """N."""
-        return self.observed
 
     def velocity(self, x: Float[Tensor, "*batch observed"]) -> Float[Tensor, "*batch observed"]:
         """The vector field f, per step of the data."""
@@ -139,26 +135,6 @@ class NeuralODE(ForcedModel):
             raise InputError("the heuristic is that of the last predictions; call the model on a window first")
         return self._difficulty
 
-    def follow(self, history: Float[Tensor, "batch instant observed"]) -> Float[Tensor, "batch instant observed"]:
-        """The state after each instant of a history."""
-        return self.step(history)
-
-    @torch.no_grad()
-    def generate(
-        self, history: Float[Tensor, "batch instant observed"], steps: int
-    ) -> Float[Tensor, "batch time observed"]:
-        """A free run after the last instant of a history."""
-        x, found = history[:, -1], []
-        for _ in range(steps):
-            x = self.step(x)
-            found.append(x)
-        return torch.stack(found, dim=1)
-
     def __getstate__(self) -> dict[str, Any]:
         # copies do without the graph of the last predictions
         return self.__dict__ | {"_difficulty": None}
-
-    def extra_repr(self) -> str:
-        """Constructor arguments and the number of weights."""
-        shown = ", ".join(f"{k}={v!r}" for k, v in self.config.items() if k != "seed")
-        return f"{shown}, {sum(p.numel() for p in self.parameters()):,} parameters"

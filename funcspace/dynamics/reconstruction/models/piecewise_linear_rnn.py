@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from funcspace.dynamics.reconstruction.models.forced_model import ForcedModel
 from funcspace.dynamics.reconstruction.models.initial_weights import glorot
+from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.dynamics.reconstruction.models.observation import Observation, ObservationKind
 from funcspace.dynamics.reconstruction.scan import Family, compiled_scan, has_compiled_scan, plain_scan
 from funcspace.errors import InputError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["PiecewiseLinearRNN"]
 
 
-class PiecewiseLinearRNN(ForcedModel, ABC):
+class PiecewiseLinearRNN(ForcedModel):
     r"""A map z_t = F(z_{t-1}) + C s_t that is affine on each of finitely many regions, with observations of z.
 
     With `replicas=R` all weights carry a leading axis of R models, which train together, unless `independent` is False:
@@ -48,9 +49,7 @@ class PiecewiseLinearRNN(ForcedModel, ABC):
     ) -> None:
         super().__init__()
         counts = {"observed": observed, "latent": latent, "replicas": 1 if replicas is None else replicas}
-        for name, value in counts.items():
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} must be a positive integer, got {value!r}")
+        positive_integers(**counts)
         if inputs < 0:
             raise InputError(f"inputs must not be negative, got {inputs}")
         self.observed, self.latent, self.inputs, self.replicas = observed, latent, inputs, replicas
@@ -63,11 +62,6 @@ class PiecewiseLinearRNN(ForcedModel, ABC):
     @property
     def _lead(self) -> tuple[int, ...]:
         return () if self.replicas is None else (self.replicas,)
-
-    @property
-    @abstractmethod
-    def config(self) -> dict[str, Any]:
-        """Constructor arguments, plain data."""
 
     @abstractmethod
     def step(self, z: Float[Tensor, "... latent"]) -> Float[Tensor, "... latent"]:
@@ -208,6 +202,8 @@ class PiecewiseLinearRNN(ForcedModel, ABC):
         """One of the replicas, as a model of its own."""
         if self.replicas is None:
             raise InputError("this model has no replicas to choose from")
+        if not -self.replicas <= index < self.replicas:
+            raise InputError(f"there is no replica {index}; the model has {self.replicas}")
         kind: Any = type(self)
         single = kind(**(self.config | {"replicas": None}))
         single = single.to(next(self.parameters()))
@@ -306,6 +302,10 @@ class PiecewiseLinearRNN(ForcedModel, ABC):
         if isinstance(orbit, Tensor):
             states = orbit.double()
         else:
+            if len(orbit.space.components) != self.observed:
+                raise InputError(
+                    f"the model observes {self.observed} components; the orbit has {orbit.space.components}"
+                )
             values = torch.as_tensor(orbit.coefficients, dtype=torch.float64)
             step = orbit.space.domain.step or 1.0
             states = single.start((values.reshape(-1, self.observed) - single.mean) / single.scale)
@@ -343,8 +343,3 @@ class PiecewiseLinearRNN(ForcedModel, ABC):
     def _single(self) -> None:
         if self.replicas is not None:
             raise InputError(f"choose one of the {self.replicas} replicas first: model.replica(index)")
-
-    def extra_repr(self) -> str:
-        """Constructor arguments and the number of weights."""
-        shown = ", ".join(f"{k}={v!r}" for k, v in self.config.items() if k not in ("seed",) and v is not None)
-        return f"{shown}, {sum(p.numel() for p in self.parameters()):,} parameters"

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from funcspace.dynamics.reconstruction.models.history_model import OneStepMap
 from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.dynamics.reconstruction.models.ode_flow import tsit5_flow
 from funcspace.errors import InputError
@@ -20,7 +21,7 @@ __all__ = ["SINDy"]
 MOST_TERMS = 20_000
 
 
-class SINDy(nn.Module):
+class SINDy(OneStepMap, nn.Module):
     r"""Sparse identification of nonlinear dynamics: a polynomial vector field with few terms.
 
     du/dt = W phi(u),   phi = all monomials up to degree p, the constant included
@@ -46,7 +47,6 @@ class SINDy(nn.Module):
 
     replicas = None
     inputs = 0
-    context = 1
     mean: Tensor
     scale: Tensor
     step_time: Tensor
@@ -76,11 +76,6 @@ class SINDy(nn.Module):
         return {"observed": self.observed, "degree": self.degree, "substeps": self.substeps}
 
     @property
-    def latent(self) -> int:
-        """N."""
-        return self.observed
-
-    @property
     def terms(self) -> int:
         """Number of coefficients that are not zero."""
         return int((self.W != 0).sum())
@@ -102,22 +97,7 @@ class SINDy(nn.Module):
         u = tsit5_flow(self.velocity, self.mean + self.scale * x, float(self.step_time), self.substeps)
         return (u - self.mean) / self.scale
 
-    def follow(self, history: Float[Tensor, "batch instant observed"]) -> Float[Tensor, "batch instant observed"]:
-        """The state after each instant of a history."""
-        return self.step(history)
-
-    forward = follow
-
-    @torch.no_grad()
-    def generate(
-        self, history: Float[Tensor, "batch instant observed"], steps: int
-    ) -> Float[Tensor, "batch time observed"]:
-        """A free run after the last instant of a history."""
-        x, found = history[:, -1], []
-        for _ in range(steps):
-            x = self.step(x)
-            found.append(x)
-        return torch.stack(found, dim=1)
+    forward = OneStepMap.follow
 
     def names(self, components: Sequence[str]) -> list[str]:
         """What each monomial is called."""
