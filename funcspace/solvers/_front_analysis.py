@@ -281,18 +281,18 @@ def entry_places(start, row, owner, first, rows_start, rows):
 
 
 @njit(cache=True, nogil=True)
-def stack_heights(sizes, children, depth):
-    """The largest heights of the two stacks, of even and odd depths, of what fronts leave for their parents."""
-    highest, top, waiting = np.zeros(2, np.int64), np.zeros(2, np.int64), np.zeros(2, np.int64)
-    pending = np.empty((2, len(sizes) + 1), np.int64)
+def stack_places(sizes, children, start, depth):
+    """Where on two stacks, of even and odd depths, fronts leave numbers for their parents; the stacks' heights.
+
+    Children, from `start[s]` to `start[s + 1]` those of front s, are right before their parents: what they leave is on
+    top, and its place is free again once it is taken.
+    """
+    highest, top, places = np.zeros(2, np.int64), np.zeros(2, np.int64), np.empty(len(sizes), np.int64)
     for s in range(len(sizes)):
         own, other = depth[s] % 2, 1 - depth[s] % 2
-        highest[own] = max(highest[own], top[own] + sizes[s])
-        for _ in range(children[s]):
-            waiting[other] -= 1
-            top[other] -= pending[other, waiting[other]]
-        if sizes[s] > 0:
-            top[own] += sizes[s]
-            pending[own, waiting[own]] = sizes[s]
-            waiting[own] += 1
-    return highest[0], highest[1]
+        places[s] = top[own]
+        top[own] += sizes[s]
+        highest[own] = max(highest[own], top[own])
+        for p in range(start[s], start[s + 1]):
+            top[other] -= sizes[children[p]]
+    return places, highest[0], highest[1]

@@ -122,10 +122,7 @@ def take_child(update, relative, width, panel, stride, parent_update, parent_hei
 @njit(cache=True, nogil=True)
 def factor(fronts, sources, places, entries, lower, stacks):
     """A = L L^T: the lower triangle's `entries` to the fronts of L, `lower`; whether A is positive."""
-    first, rows_start, relative, children, depth, panel_start, entry_start = fronts
-    top = np.zeros(2, np.int64)
-    pending = np.empty((2, len(children) + 1), np.int64)
-    waiting = np.zeros(2, np.int64)
+    first, rows_start, relative, children, children_start, panel_start, entry_start, depth, stack_place = fronts
     for s in range(len(first) - 1):
         width = first[s + 1] - first[s]
         below = rows_start[s + 1] - rows_start[s]
@@ -134,23 +131,15 @@ def factor(fronts, sources, places, entries, lower, stacks):
         panel[:] = 0.0
         for p in range(entry_start[s], entry_start[s + 1]):
             panel[places[p]] = entries[sources[p]]
-        own, other = depth[s] % 2, 1 - depth[s] % 2
-        size = below * (below + PADDING)
-        update = stacks[own][top[own] : top[own] + size]
+        update = stacks[depth[s] % 2][stack_place[s] : stack_place[s] + below * (below + PADDING)]
         update[:] = 0.0
-        for _ in range(children[s]):
-            waiting[other] -= 1
-            c = pending[other, waiting[other]]
+        for p in range(children_start[s], children_start[s + 1]):
+            c = children[p]
             inside = relative[rows_start[c] : rows_start[c + 1]]
-            top[other] -= len(inside) * (len(inside) + PADDING)
-            left = stacks[other][top[other] :]
+            left = stacks[1 - depth[s] % 2][stack_place[c] :]
             take_child(left, inside, width, panel, high + PADDING, update, below + PADDING)
         if not eliminate_front(panel, width, high, update):
             return False
-        if below > 0:
-            top[own] += size
-            pending[own, waiting[own]] = s
-            waiting[own] += 1
     return True
 
 

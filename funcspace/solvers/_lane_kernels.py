@@ -126,13 +126,9 @@ def take_child(update, relative, width, panel, parent_update):
 def factor(fronts, sources, places, entries, lower, stacks):
     """A = L L^T: the lower triangles' `entries` (nonzeros * 8) to the fronts of L, `lower`; whether all are positive.
 
-    Children are right before their parents, so that what they leave lies on a stack: one for the even depths of the
-    tree, one for the odd ones.
+    What a front leaves for its parent lies on one of two stacks, of the even depths of the tree and of the odd ones.
     """
-    first, rows_start, relative, children, depth, panel_start, entry_start = fronts
-    top = np.zeros(2, np.int64)
-    pending = np.empty((2, len(children) + 1), np.int64)
-    waiting = np.zeros(2, np.int64)
+    first, rows_start, relative, children, children_start, panel_start, entry_start, depth, stack_place = fronts
     for s in range(len(first) - 1):
         width = first[s + 1] - first[s]
         below = rows_start[s + 1] - rows_start[s]
@@ -142,23 +138,15 @@ def factor(fronts, sources, places, entries, lower, stacks):
             store(panel, p, spread(0.0))
         for p in range(entry_start[s], entry_start[s + 1]):
             store(panel, 8 * places[p], load(entries, 8 * sources[p]))
-        own, other = depth[s] % 2, 1 - depth[s] % 2
-        size = 4 * below * (below + 1)
-        update = stacks[own][top[own] : top[own] + size]
-        for p in range(0, size, 8):
+        update = stacks[depth[s] % 2][8 * stack_place[s] : 8 * stack_place[s] + 4 * below * (below + 1)]
+        for p in range(0, len(update), 8):
             store(update, p, spread(0.0))
-        for _ in range(children[s]):
-            waiting[other] -= 1
-            c = pending[other, waiting[other]]
+        for p in range(children_start[s], children_start[s + 1]):
+            c = children[p]
             inside = relative[rows_start[c] : rows_start[c + 1]]
-            top[other] -= 4 * len(inside) * (len(inside) + 1)
-            take_child(stacks[other][top[other] :], inside, width, panel, update)
+            take_child(stacks[1 - depth[s] % 2][8 * stack_place[c] :], inside, width, panel, update)
         if not eliminate_front(panel, width, high, update):
             return False
-        if below > 0:
-            top[own] += size
-            pending[own, waiting[own]] = s
-            waiting[own] += 1
     return True
 
 

@@ -66,15 +66,25 @@ class FrontPattern:
         front, down, across = analysis.entry_places(start, row, owner, first, rows_start, self.rows)
         width, below = np.diff(first), np.diff(rows_start)
         high = width + below
-        children = np.bincount(parent[parent >= 0], minlength=len(width))
+        # the children of each front, the last of them first, and where these start; at the end those without a parent
+        count = len(width)
+        starts, place = analysis.grouped(np.where(parent < 0, count, parent)[::-1].copy(), count + 1)
+        family = count - 1 - place, starts[:-1]
         panels = np.concatenate([[0], np.cumsum(high * width)])
-        ends, by_front = analysis.grouped(front, len(width))
+        ends, by_front = analysis.grouped(front, count)
         self.sources: IntArray = places[by_front]
         self.row_places: IntArray = (down * width[front] + across)[by_front]
         self.column_places: IntArray = (across * (high + PADDING)[front] + down)[by_front]
-        self.fronts = (first, rows_start, relative, children, depth, panels, ends)
         padded = np.concatenate([[0], np.cumsum((high + PADDING) * width)])
-        self.padded_fronts = (*self.fronts[:5], padded, ends)
+        stacks = [
+            analysis.stack_places(sizes, *family, depth)
+            for sizes in (below * (below + 1) // 2, below * (below + PADDING))
+        ]
+        self._heights = [heights for _, *heights in stacks]
+        self.fronts, self.padded_fronts = (
+            (first, rows_start, relative, *family, panel_start, ends, depth, on_stack)
+            for panel_start, (on_stack, *_) in zip((panels, padded), stacks, strict=True)
+        )
         self.nonzeros = int(panels[-1])
         # where the diagonals of A and of L are
         column = np.repeat(np.arange(n), np.diff(start))
@@ -84,13 +94,9 @@ class FrontPattern:
         self.row_pivots: IntArray = panels[owner] + inside * (width[owner] + 1)
         self.column_pivots: IntArray = padded[owner] + inside * (high[owner] + PADDING + 1)
         self.operations = float((width * high.astype(np.float64) ** 2).sum())
-        self._stacks = [
-            analysis.stack_heights(sizes, children, depth)
-            for sizes in (below * (below + 1) // 2, below * (below + PADDING))
-        ]
 
     def storage(self, lanes: int) -> tuple[FloatArray, tuple[FloatArray, FloatArray]]:
         """Memory for the fronts of L and the two stacks."""
-        even, odd = self._stacks[0] if lanes > 1 else self._stacks[1]
+        even, odd = self._heights[0] if lanes > 1 else self._heights[1]
         size = self.nonzeros if lanes > 1 else int(self.padded_fronts[5][-1])
         return np.empty(size * lanes), (np.empty(even * lanes), np.empty(odd * lanes))
