@@ -329,7 +329,8 @@ class _Run:
         if old is not None and values.ndim:  # weights of several models: each keeps its own best
             rows = torch.from_numpy(~better)
             for name, tensor in self.best.items():
-                tensor[rows.to(tensor.device)] = old[name].to(tensor)[rows.to(tensor.device)]
+                kept = rows.to(tensor.device)
+                tensor[kept] = old[name].to(tensor)[kept]
         return 0
 
     def _save(self) -> float:
