@@ -206,7 +206,7 @@ class DelaySystem(AbstractSystem):
             When a solution diverges or cannot be continued; nothing is returned then.
         """
         from funcspace.dynamics.catalogue.delay_trajectory import sample
-        from funcspace.dynamics.catalogue.trajectory import Sampling
+        from funcspace.dynamics.catalogue.sampling import Sampling
 
         return sample(
             self,

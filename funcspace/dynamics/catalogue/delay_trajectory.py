@@ -7,15 +7,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from funcspace.dynamics.catalogue.delay_history import Pieces, pieces_of
-from funcspace.dynamics.catalogue.trajectory import NOISE, START, Sampling, child_seed, packed_rows, row_count
+from funcspace.dynamics.catalogue.sampling import (
+    START,
+    Sampling,
+    as_function,
+    check_numbers,
+    generator_of,
+    packed_rows,
+    row_count,
+    standardised,
+    with_noise,
+)
 from funcspace.dynamics.integrators.outcome import DONE, REASONS
 from funcspace.dynamics.integrators.solve import ABSOLUTE, LARGEST, SMALLEST, Guards, writable
 from funcspace.errors import InputError, SolverError
-from funcspace.functions import Function, FunctionSpace
-from funcspace.geometry import Times
+from funcspace.functions import Function
 
 if TYPE_CHECKING:
     from funcspace.dynamics.catalogue.delay_system import DelaySystem
@@ -67,7 +75,9 @@ def sample(
     workers: int | None,
 ) -> Function:
     """The work of `DelaySystem.trajectory`, whose arguments these are."""
-    _check(batch, transient, noise, embedding, tolerance)
+    check_numbers(batch=batch, embedding=embedding, transient=transient, noise=noise)
+    if not SMALLEST <= tolerance <= LARGEST:
+        raise InputError(f"tolerance must lie between {SMALLEST} and {LARGEST}; got {tolerance}")
     spacing = sampling.spacing(system)
     packed = packed_rows(system, parameters)
     at_zero = initial(0.0) if callable(initial) else initial
@@ -88,26 +98,12 @@ def sample(
     values = _solved(system, pieces, delays, origins, packed, times, lags, tolerance, guards or Guards(), workers)
     if noise or standardise:
         orbit = system.reference_orbit[0]
-        mean, deviation = np.tile(orbit.mean(axis=0), lagged), np.tile(orbit.std(axis=0), lagged)
-        if noise:
-            for i in range(count):
-                generator = np.random.Generator(np.random.PCG64(child_seed(entropy, i, NOISE)))
-                values[i] += noise * deviation * generator.standard_normal(values[i].shape)
-        if standardise:
-            values = (values - mean) / np.where(deviation > 0, deviation, 1.0)
+        values = values.reshape(*values.shape[:-1], lagged, system.dimension)
+        values = with_noise(values, noise, orbit, entropy) if noise else values
+        values = standardised(values, orbit) if standardise else values
+        values = values.reshape(*values.shape[:-2], -1)
     components = system.variables if embedding is None else None
-    space = FunctionSpace(Times(0.0, spacing, sampling.count), components=components, value_shape=(values.shape[-1],))
-    return Function(space, torch.from_numpy(values if rows is not None else values[0]), name=system.name)
-
-
-def _check(batch: int | None, transient: float, noise: float, embedding: int | None, tolerance: float) -> None:
-    for name, value in (("batch", batch), ("embedding", embedding)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1):
-            raise InputError(f"{name} must be a whole number, at least 1; got {value!r}")
-    if not (np.isfinite(transient) and transient >= 0 and np.isfinite(noise) and noise >= 0):
-        raise InputError(f"transient and noise must not be negative; got transient={transient}, noise={noise}")
-    if not SMALLEST <= tolerance <= LARGEST:
-        raise InputError(f"tolerance must lie between {SMALLEST} and {LARGEST}; got {tolerance}")
+    return as_function(values if rows is not None else values[0], spacing, system.name, components)
 
 
 def _solved(
@@ -203,7 +199,7 @@ def histories_on_attractor(system: DelaySystem, entropy: Any, reach: np.ndarray)
         )
     pieces, origins = [], np.zeros(len(reach))
     for i, length in enumerate(reach):
-        draw = np.random.Generator(np.random.PCG64(child_seed(entropy, i, START))).random()
+        draw = generator_of(entropy, i, START).random()
         end = first + length + draw * (last - first - length)
         pieces.append(orbit.before(end, float(length)))
         origins[i] = end if system.equations.explicit_time else 0.0

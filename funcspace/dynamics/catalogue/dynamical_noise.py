@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from funcspace.dynamics.catalogue.formula import symbols
+from funcspace.dynamics.catalogue.sampling import child_seed
 from funcspace.dynamics.catalogue.torch_field import TorchField
-from funcspace.dynamics.catalogue.trajectory import child_seed
 from funcspace.dynamics.compiled.differentiation import jacobian
 from funcspace.dynamics.compiled.expression import Graph, TracingError
 from funcspace.dynamics.compiled.llvm_code import field_address

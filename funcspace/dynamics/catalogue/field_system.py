@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from funcspace.dynamics.catalogue.trajectory import Sampling
+from funcspace.dynamics.catalogue.sampling import Sampling, check_numbers
 from funcspace.dynamics.estimate import Estimate
 from funcspace.errors import InputError
 from funcspace.functions import Function
@@ -78,15 +78,11 @@ class FieldSystem:
             When a solution blows up.
         """
         sampling = Sampling(n, points_per_period, dt)
-        spacing = dt if dt is not None else self.period / (points_per_period or 100)
-        if batch is not None and batch < 1:
-            raise InputError(f"batch must be a whole number of trajectories, at least 1; got {batch!r}")
-        if not (np.isfinite(transient) and transient >= 0):
-            raise InputError(f"transient must not be negative; got {transient}")
+        check_numbers(batch=batch, transient=transient)
         start = self.problem.initial_fields(batch or 1, seed) if initial is None else initial
         if transient:
             start = self.problem.solve(start, transient)
-        found = self.problem.solve(start, Times(0.0, float(spacing), sampling.count))
+        found = self.problem.solve(start, Times(0.0, sampling.spacing(self), sampling.count))
         return found[0] if initial is None and batch is None else found
 
     def lyapunov_spectrum(

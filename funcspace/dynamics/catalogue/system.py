@@ -190,7 +190,8 @@ class System(AbstractSystem):
         SolverError
             When a trajectory diverges or cannot be continued; nothing is returned then.
         """
-        from funcspace.dynamics.catalogue.trajectory import Sampling, sample
+        from funcspace.dynamics.catalogue.sampling import Sampling
+        from funcspace.dynamics.catalogue.trajectory import sample
 
         sampling = Sampling(n, points_per_period, dt, points_per_lyapunov_time)
         return sample(

@@ -1,76 +1,40 @@
-"""Sampling of systems: times, starts on the attractor, batches, noise, and the Function that holds the samples."""
+"""Trajectories of flows and maps: starts on the attractor, batches, noise, and the Function that holds the samples."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from funcspace.dynamics.catalogue.compiled_function import CompiledFunction
 from funcspace.dynamics.catalogue.formula import Formula
+from funcspace.dynamics.catalogue.sampling import (
+    START,
+    Sampling,
+    as_function,
+    check_numbers,
+    generator_of,
+    packed_rows,
+    row_count,
+    standardised,
+    with_noise,
+)
 from funcspace.dynamics.catalogue.torch_field import TorchField
 from funcspace.dynamics.integrators.outcome import DONE
 from funcspace.dynamics.integrators.solve import Guards, raise_on_failure, solve, writable
 from funcspace.errors import InputError, SolverError
-from funcspace.functions import Function, FunctionSpace
-from funcspace.geometry import Times
+from funcspace.functions import Function
 
 if TYPE_CHECKING:
     from funcspace.dynamics.catalogue.system import System
 
-__all__ = ["Sampling", "child_seed", "long_orbit", "packed_rows", "row_count", "sample", "starts"]
+__all__ = ["long_orbit", "sample", "starts"]
 
 ORBIT_PERIODS, ORBIT_POINTS, ORBIT_BURN_IN = 256, 64, 20
 ORBIT_ITERATES, MAP_BURN_IN = 16_384, 1_000
 ORBIT_TOLERANCE = 1e-10
 ORBIT_LIMIT, ESCAPE = 1e6, 40  # in scales, in periods
-STANDARD_POINTS = 100
-NOISE, START = 1, 0
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How many instants, and how far apart; at most one of the three ways to say it."""
-
-    count: int
-    points_per_period: float | None = None
-    dt: float | None = None
-    points_per_lyapunov_time: float | None = None
-
-    def __post_init__(self) -> None:
-        if isinstance(self.count, bool) or not isinstance(self.count, int | np.integer) or self.count < 1:
-            raise InputError(f"a trajectory needs a whole number of instants, at least 1; got n={self.count!r}")
-        ways = {
-            "points_per_period": self.points_per_period,
-            "dt": self.dt,
-            "points_per_lyapunov_time": self.points_per_lyapunov_time,
-        }
-        given = {name: value for name, value in ways.items() if value is not None}
-        if len(given) > 1:
-            raise InputError(f"give one of {', '.join(ways)}, not {' and '.join(given)}")
-        for name, value in given.items():
-            if not (isinstance(value, int | float | np.number) and np.isfinite(value) and value > 0):
-                raise InputError(f"{name} must be a positive number; got {value!r}")
-
-    def spacing(self, system: Any) -> float:
-        """The time between instants."""
-        if system.kind == "map":
-            if self.points_per_period is not None or self.points_per_lyapunov_time is not None:
-                raise InputError(f"{system.name} is a map; its instants are dt iterations apart, dt=1 by default")
-            every = 1 if self.dt is None else self.dt
-            if every != int(every):
-                raise InputError(f"{system.name} is a map; dt must be a whole number of iterations, got {every}")
-            return float(every)
-        if self.dt is not None:
-            return float(self.dt)
-        if self.points_per_lyapunov_time is not None:
-            return 1.0 / (system.largest_exponent * self.points_per_lyapunov_time)
-        if system.period is None:
-            raise InputError(f"the period of {system.name} is not known; give dt=..., the time between instants")
-        return system.period / (STANDARD_POINTS if self.points_per_period is None else self.points_per_period)
 
 
 def sample(
@@ -93,10 +57,7 @@ def sample(
     workers: int | None,
 ) -> Function:
     """The work of `System.trajectory`, whose arguments these are."""
-    if batch is not None and (isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1):
-        raise InputError(f"batch must be a whole number of trajectories, at least 1; got {batch!r}")
-    if not (np.isfinite(transient) and transient >= 0 and np.isfinite(noise) and noise >= 0):
-        raise InputError(f"transient and noise must not be negative; got transient={transient}, noise={noise}")
+    check_numbers(batch=batch, transient=transient, noise=noise)
     spacing = sampling.spacing(system)
     packed = packed_rows(system, parameters)
     rows = row_count(batch, packed, initial)
@@ -129,33 +90,16 @@ def sample(
     if noise or standardise:
         orbit = system.reference_orbit[0]
         orbit = system.wrap(orbit) if wrapped else orbit
-        mean, deviation = orbit.mean(axis=0), orbit.std(axis=0)
-        if noise:
-            for i in range(count):
-                generator = np.random.Generator(np.random.PCG64(child_seed(entropy, i, NOISE)))
-                values[i] += noise * deviation * generator.standard_normal(values[i].shape)
-        if standardise:
-            values = (values - mean) / np.where(deviation > 0, deviation, 1.0)
-    return _function(system, values if rows is not None else values[0], spacing, wrapped)
-
-
-def _function(system: System, values: np.ndarray, spacing: float, wrapped: bool) -> Function:
+        values = with_noise(values, noise, orbit, entropy) if noise else values
+        values = standardised(values, orbit) if standardise else values
     components = system.variables if not (wrapped and system.equations.wrapped) else None
-    space = FunctionSpace(Times(0.0, spacing, values.shape[-2]), components=components, value_shape=(values.shape[-1],))
-    return Function(space, torch.from_numpy(np.ascontiguousarray(values)), name=system.name)
-
-
-def child_seed(entropy: Any, index: int, purpose: int) -> np.random.SeedSequence:
-    """The seed of trajectory number `index`, for one purpose."""
-    return np.random.SeedSequence(entropy, spawn_key=(index, purpose))
+    return as_function(values if rows is not None else values[0], spacing, system.name, components)
 
 
 def starts(system: System, entropy: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
     """States on the long orbit at random times, and those times; number i depends on the seed and i alone."""
     orbit, spacing = system.reference_orbit
-    draws = np.array(
-        [np.random.Generator(np.random.PCG64(child_seed(entropy, i, START))).random() for i in range(count)]
-    )
+    draws = np.array([generator_of(entropy, i, START).random() for i in range(count)])
     if system.kind == "map":
         return orbit[(draws * len(orbit)).astype(int)], np.zeros(count)
     place = draws * (len(orbit) - 1)
@@ -260,41 +204,6 @@ def _iterated(
             state=report[row, 2:].copy(),
         )
     return values
-
-
-def packed_rows(system: Any, parameters: Mapping[str, Any] | None) -> np.ndarray:
-    """The parameters of a call as a vector, or (batch, entries) where some have a batch axis."""
-    if not parameters:
-        return system.packed
-    values: dict[str, Any] = dict(system.parameters)
-    sizes: dict[str, int] = {}
-    for name, value in system.known(parameters).items():
-        array = np.asarray(value, dtype=np.float64)
-        shape = tuple(system.equations.shapes[name])
-        if array.shape[array.ndim - len(shape) :] != shape or array.ndim - len(shape) > 1:
-            raise InputError(
-                f"parameter {name!r} of {system.name} must have shape {shape} or (batch, *{shape}); got {array.shape}"
-            )
-        if not np.isfinite(array).all():
-            raise InputError(f"parameter {name!r} of {system.name} must be finite")
-        if array.ndim > len(shape):
-            sizes[name] = len(array)
-        values[name] = array
-    if len(set(sizes.values())) > 1:
-        raise InputError(f"parameters with a batch axis must agree in its length; got {sizes}")
-    return system.equations.pack(values)
-
-
-def row_count(batch: int | None, packed: np.ndarray, initial: Any) -> int | None:
-    """The number of trajectories that the arguments agree on; None for one without a batch axis."""
-    given = {} if batch is None else {"batch": int(batch)}
-    if packed.ndim == 2:
-        given["parameters"] = len(packed)
-    if initial is not None and np.ndim(initial) == 2:
-        given["initial"] = len(initial)
-    if len(set(given.values())) > 1:
-        raise InputError(f"the number of trajectories is not clear: {', '.join(f'{k} {v}' for k, v in given.items())}")
-    return next(iter(given.values()), None)
 
 
 def _initial(system: System, initial: Any, count: int) -> np.ndarray:

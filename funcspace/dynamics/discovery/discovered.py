@@ -7,13 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from funcspace.dynamics.annotations.annotations import Annotations
+from funcspace.dynamics.catalogue.sampling import as_function
 from funcspace.dynamics.discovery.candidate import Candidate
 from funcspace.dynamics.estimate import Estimate
-from funcspace.functions import Function, FunctionSpace
-from funcspace.geometry import Times
+from funcspace.functions import Function
 
 if TYPE_CHECKING:
     from funcspace.dynamics.catalogue.system import System
@@ -67,9 +66,7 @@ class Discovered(Sequence[Function]):
                 Estimate(self.exponents.value[index], self.exponents.error[index]),
             )
         place = range(len(self))[index]
-        values = np.ascontiguousarray(self.states[place][...])
-        space = FunctionSpace(Times(0.0, float(self.spacings[place]), len(values)), value_shape=(values.shape[-1],))
-        return Function(space, torch.from_numpy(values), name=self.candidates[place].name)
+        return as_function(self.states[place][...], float(self.spacings[place]), self.candidates[place].name)
 
     def __iter__(self) -> Iterator[Function]:
         return (self[i] for i in range(len(self)))

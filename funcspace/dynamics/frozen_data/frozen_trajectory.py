@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from funcspace.dynamics.catalogue.registry import system
+from funcspace.dynamics.catalogue.sampling import as_function, standardised
 from funcspace.dynamics.catalogue.system import System
 from funcspace.dynamics.frozen_data.frozen_record import FrozenRecord, Split, frozen_record
 from funcspace.dynamics.integrators.solve import solve
 from funcspace.errors import SolverError
-from funcspace.functions import Function, FunctionSpace
-from funcspace.geometry import Times
+from funcspace.functions import Function
 
 __all__ = ["frozen", "integrated"]
 
@@ -60,12 +59,9 @@ def frozen(
     if standardise:
         other = record if split == "train" else frozen_record(name, "train", version=version)
         training = values if split == "train" else _shown(found, other, wrapped)
-        deviation = training.std(axis=0)
-        values = (values - training.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
+        values = standardised(values, training)
     components = found.variables if not (wrapped and found.equations.wrapped) else None
-    times = Times(0.0, record.spacing, len(values))
-    space = FunctionSpace(times, components=components, value_shape=(values.shape[-1],))
-    return Function(space, torch.from_numpy(np.ascontiguousarray(values)), name=name)
+    return as_function(values, record.spacing, name, components)
 
 
 def _shown(found: System, record: FrozenRecord, wrapped: bool) -> np.ndarray:
