@@ -93,7 +93,6 @@ class FrontPattern:
         inside = np.arange(n) - first[owner]
         self.row_pivots: IntArray = panels[owner] + inside * (width[owner] + 1)
         self.column_pivots: IntArray = padded[owner] + inside * (high[owner] + PADDING + 1)
-        self.operations = float((width * high.astype(np.float64) ** 2).sum())
 
     def storage(self, lanes: int) -> tuple[FloatArray, tuple[FloatArray, FloatArray]]:
         """Memory for the fronts of L and the two stacks."""

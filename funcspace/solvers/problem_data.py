@@ -25,13 +25,16 @@ def batch_shape(data: dict[str, Any]) -> tuple[int, ...]:
     Raises
     ------
     InputError
-        When two batches differ.
+        When two batches differ, or one has no sample.
     """
     found = {
         name: value.batch_shape for name, value in data.items() if isinstance(value, Function) and value.batch_shape
     }
     if len(set(found.values())) > 1:
         raise InputError(f"the batches of the data must agree; got {found}")
+    for name, shape in found.items():
+        if 0 in shape:
+            raise InputError(f"{name} has no sample: its batch has shape {shape}")
     return next(iter(found.values()), ())
 
 

@@ -348,6 +348,8 @@ class TestBadInput:
             space = FunctionSpace(self.mesh)
             ones = torch.ones(3, space.n_dofs, dtype=torch.float64)
             Poisson(self.mesh, coefficient=Function(space, ones), source=Function(space, ones[:2])).solve()
+        with pytest.raises(InputError, match="coefficient has no sample"):
+            Poisson(self.mesh, coefficient=Function(space, ones[:0])).solve()
 
     def test_signs_and_options(self):
         with pytest.raises(InputError, match="reaction must not be negative"):

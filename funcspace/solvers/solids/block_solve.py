@@ -25,14 +25,12 @@ def block_solver(
     method: Literal["direct", "multigrid"],
     tolerance: float,
     max_iterations: int,
-    many: bool = False,
 ) -> Callable[[FloatArray], FloatArray]:
     """A function that solves for right-hand sides (free,) or (free, k) of the free unknowns.
 
     Parameters
     ----------
     blocks : of the whole matrix.
-    many : lay the factors out for many right-hand sides.
 
     Raises
     ------
@@ -44,7 +42,7 @@ def block_solver(
             return pattern.factors.one(pattern.inner(blocks).data)
         except NotPositiveError:
             # the tangent of an unstable state, which Newton's method passes on its way
-            return factorise(pattern.inner(blocks), "direct", tolerance, max_iterations, many=many)
+            return factorise(pattern.inner(blocks), "direct", tolerance, max_iterations)
     modes = rigid_modes(pattern.points)
     modes[pattern.fixed] = 0.0
     solve = factorise(pattern.decoupled(blocks), "multigrid", tolerance, max_iterations, near_nullspace=modes)

@@ -163,9 +163,7 @@ class Hyperelasticity:
         method = choose_method(self.method, len(pattern.free), elements.dim)
 
         def solver(blocks: FloatArray) -> Any:
-            return block_solver(
-                pattern, blocks, method=method, tolerance=1e-10, max_iterations=500
-            )  # fmt: skip
+            return block_solver(pattern, blocks, method=method, tolerance=1e-10, max_iterations=500)
 
         values = [_pick(column, sample) for column in self._values.values()]
         return Equilibrium(

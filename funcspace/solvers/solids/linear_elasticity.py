@@ -32,9 +32,6 @@ __all__ = ["LinearElasticity"]
 
 FloatArray = NDArray[np.float64]
 
-# From so many right-hand sides on, laying the factors out anew pays.
-MANY = 8
-
 
 class LinearElasticity:
     r"""Small deformations of an isotropic elastic body.
@@ -218,9 +215,8 @@ class LinearElasticity:
             first, second = (_pick(v, sample).reshape(elements.weights.shape) for v in (lame_lambda, lame_mu))
             blocks = pattern.blocks(elements.isotropic_stiffness(first, second))
             solve = block_solver(
-                pattern, blocks, method=method, tolerance=self.tolerance,
-                max_iterations=self.max_iterations, many=matrices == 1 and samples >= MANY,
-            )  # fmt: skip
+                pattern, blocks, method=method, tolerance=self.tolerance, max_iterations=self.max_iterations
+            )
             return solve, pattern.coupling(blocks)
 
         def finish(rows: slice, solve: Any, coupling: Any) -> None:

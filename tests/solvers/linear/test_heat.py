@@ -264,3 +264,5 @@ def test_refuses_other_domains_and_mismatched_batches():
     two, three = (Function(space, torch.ones(n, space.n_dofs, dtype=torch.float64)) for n in (2, 3))
     with pytest.raises(InputError, match="batches of the data must agree"):
         Heat(space.domain, Times(0.0, 0.1, 3), source=two, initial=three).solve()
+    with pytest.raises(InputError, match="source has no sample"):
+        Heat(space.domain, Times(0.0, 0.1, 3), source=two[:0]).solve()
