@@ -91,20 +91,20 @@ __all__ = [
 ]
 
 ROOMS = ("integrators", "invariants", "metrics")
-DISCOVERY = ("Discovered", "Mutation", "Trial", "discover", "skew_product")
-FROZEN = ("FrozenRecord", "frozen", "frozen_names", "frozen_record")
+LAZY = {
+    "annotations.annotate": ("annotate",),
+    "discovery": ("Discovered", "Mutation", "Trial", "discover", "skew_product"),
+    "frozen_data": ("FrozenRecord", "frozen", "frozen_names", "frozen_record"),
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import a room, or what is in one, when it is first used."""
     if name in ROOMS:
         return import_module(f"funcspace.dynamics.{name}")
-    if name == "annotate":
-        return import_module("funcspace.dynamics.annotations.annotate").annotate
-    if name in DISCOVERY:
-        return getattr(import_module("funcspace.dynamics.discovery"), name)
-    if name in FROZEN:
-        return getattr(import_module("funcspace.dynamics.frozen_data"), name)
+    for room, names in LAZY.items():
+        if name in names:
+            return getattr(import_module(f"funcspace.dynamics.{room}"), name)
     raise AttributeError(f"module 'funcspace.dynamics' has no attribute {name!r}")
 
 

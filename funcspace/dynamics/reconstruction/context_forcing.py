@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,18 +13,16 @@ from torch import Tensor, nn
 
 from funcspace.dynamics.reconstruction.models.dynamix import DynaMix
 from funcspace.dynamics.reconstruction.recordings_for import check_components
-from funcspace.dynamics.reconstruction.windows import Recording, as_recording
+from funcspace.dynamics.reconstruction.window_recipe import BATCH_SIZE, BATCHES, WINDOW_RECIPE
+from funcspace.dynamics.reconstruction.windows import Recording, as_recording, standardised_rows
 from funcspace.errors import InputError
 from funcspace.functions import Function
-from funcspace.training import ExponentialDecay, Recipe
 
 if TYPE_CHECKING:
     from funcspace.dynamics.reconstruction.context_forecaster import ContextForecaster
 
 __all__ = ["ContextForcing", "standardised_by_context"]
 
-BATCHES = 50
-BATCH_SIZE = 16
 VALIDATION_WINDOWS = 64
 WORST = 1e3
 
@@ -60,17 +58,7 @@ class ContextForcing:
     noise: float = 0.05
     noise_weight: float = 0.1
 
-    recipe = Recipe(
-        epochs=2000,
-        batch_size=BATCH_SIZE,
-        learning_rate=5e-3,
-        weight_decay=0.0,
-        schedule=ExponentialDecay(2e-3),
-        optimizer=torch.optim.RAdam,
-        clip=10.0,
-        monitor="forecast_error",
-        validate_every=10,
-    )
+    recipe = replace(WINDOW_RECIPE, epochs=2000, monitor="forecast_error")
 
     def __post_init__(self) -> None:
         for name, least in {"context": 2, "sequence": 1, "interval": 1}.items():
@@ -119,22 +107,16 @@ class SystemWindows:
     def __init__(
         self, systems: Sequence[Recording], length: int, *, device: Any, dtype: torch.dtype, name: str = "data"
     ) -> None:
-        self._starts, rows, offset = [], [], 0
-        for number, system in enumerate(systems):
-            admissible = []
-            for values in system.values:
-                # as large numbers far from the origin keep no digits in single precision
-                rows.append((values - system.mean) / system.scale)
-                admissible.append(torch.arange(offset, offset + max(0, len(values) - length + 1)))
-                offset += len(values)
-            starts = torch.cat(admissible)
-            if not len(starts):
+        # standardised, as large numbers far from the origin keep no digits in single precision
+        rows, starts = standardised_rows(systems, length)
+        for number, (system, admissible) in enumerate(zip(systems, starts, strict=True)):
+            if not len(admissible):
                 raise InputError(
                     f"no trajectory of {name}[{number}] is as long as context and sequence together, {length} "
                     f"instants; the longest has {max(len(v) for v in system.values)}"
                 )
-            self._starts.append(starts.to(device))
-        self._values = torch.cat(rows).to(device, dtype)
+        self._starts = [admissible.to(device) for admissible in starts]
+        self._values = rows.to(device, dtype)
         self._steps = torch.arange(length, device=device)
 
     def draw(self, count: int) -> Float[Tensor, "batch instant component"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,15 +11,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from funcspace.atomic_write import atomic_folder
 from funcspace.dynamics.reconstruction.context_forcing import standardised_by_context
+from funcspace.dynamics.reconstruction.model_files import load_model, save_model
 from funcspace.dynamics.reconstruction.models.dynamix import DynaMix
 from funcspace.dynamics.series import as_series
-from funcspace.errors import CheckpointError, InputError
+from funcspace.errors import InputError
 from funcspace.functions import Function, FunctionSpace
 from funcspace.geometry import Times
-from funcspace.training.model import model_config
-from funcspace.training.surrogate_files import DESCRIPTION, SCHEMA, WEIGHTS, model_from, read_description
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -71,6 +68,8 @@ class ContextForecaster:
         """
         if isinstance(horizon, bool) or horizon < 1:
             raise InputError(f"horizon must be at least 1, got {horizon!r}")
+        if isinstance(context, Function) and not isinstance(context.space.domain, Times):
+            raise InputError("the context must be a Function over Times; forecast a field by its values as an array")
         series = as_series(context, name="the context")
         components = series.components
         if components > self.model.observed:
@@ -91,9 +90,7 @@ class ContextForecaster:
         values = torch.cat(found).reshape(*series.batch_shape, horizon, components)
         if not isinstance(context, Function):
             return values
-        if not isinstance(context.space.domain, Times):
-            raise InputError("the context must be a Function over Times; forecast a field by its values as an array")
-        times = context.space.domain
+        times: Any = context.space.domain
         step = series.time_step()
         space = FunctionSpace(Times(times.stop + step, step, horizon, times.unit), components=context.space.components)
         shaped = values.reshape(*values.shape[:-2], *space.coefficient_shape)
@@ -139,6 +136,11 @@ class ContextForecaster:
         truth = orbit[context : None if horizon is None else context + horizon]
         run = self.forecast(orbit[:context], len(truth)).numpy()
         mean, scale = truth.mean(axis=0), truth.std(axis=0)
+        still = np.flatnonzero(~(scale > 1e-12 * np.abs(mean)))
+        if len(still):
+            raise InputError(
+                f"component {still[0]} of test is constant after the context: it has no scale to compare by"
+            )
         given: dict[str, Any] = {} if bins is None else {"bins": bins}
         standard = ((truth - mean) / scale, (run - mean) / scale)
         return {
@@ -154,25 +156,8 @@ class ContextForecaster:
 
     def save(self, folder: str | PathLike[str]) -> Path:
         """Write weights, arguments and provenance to one folder; whole or not at all. `fs.load` reads it."""
-        from safetensors.torch import save
-
-        place = Path(folder)
-        kind = type(self.model)
-        description = {
-            "schema": SCHEMA,
-            "loader": f"{__name__}:load_forecaster",
-            "model": {"class": f"{kind.__module__}:{kind.__qualname__}", "config": model_config(self.model)},
-            "dtype": str(self.model.A.dtype).removeprefix("torch."),
-            "context": self.context,
-            "history": self.history,
-            "provenance": self.provenance,
-        }
-        tensors = {name: t.detach().cpu().contiguous() for name, t in self.model.state_dict().items()}
-        place.absolute().parent.mkdir(parents=True, exist_ok=True)
-        with atomic_folder(place, may_replace=lambda old: (old / DESCRIPTION).exists()) as temporary:
-            (temporary / DESCRIPTION).write_text(json.dumps(description, indent=1, allow_nan=True))
-            (temporary / WEIGHTS).write_bytes(save(tensors))
-        return place
+        about = {"context": self.context, "history": self.history, "provenance": self.provenance}
+        return save_model(self.model, Path(folder), loader=f"{__name__}:load_forecaster", about=about)
 
     def __repr__(self) -> str:
         return (
@@ -189,19 +174,11 @@ def load_forecaster(folder: Path) -> ContextForecaster:
     CheckpointError
         When the folder is truncated, of a newer schema, or of another model.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
 
-    description = read_description(folder)
-    try:
-        weights = load((folder / WEIGHTS).read_bytes())
-        name, config = description["model"]["class"], description["model"]["config"]
-        model: Any = model_from(folder, name, config, weights, getattr(torch, description["dtype"]))
-        return ContextForecaster(model, int(description["context"]), description["history"], description["provenance"])
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f"{folder} is damaged or incomplete: {type(error).__name__}: {error}") from error
+    def made(model: Any, about: dict[str, Any]) -> ContextForecaster:
+        return ContextForecaster(model, int(about["context"]), about["history"], about["provenance"])
+
+    return load_model(folder, made)
 
 
 def filled_up(context: Float[Tensor, "instant component"], observed: int) -> Float[Tensor, "later observed"]:

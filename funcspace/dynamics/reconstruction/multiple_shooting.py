@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,10 @@ from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import Piecew
 from funcspace.dynamics.reconstruction.reconstruction_task import ReconstructionTask, WindowLoss, mean_square
 from funcspace.dynamics.reconstruction.recordings_for import recordings_for, training_recordings
 from funcspace.dynamics.reconstruction.segments import Segments
+from funcspace.dynamics.reconstruction.window_recipe import WINDOW_RECIPE
 from funcspace.dynamics.reconstruction.windows import Windows
 from funcspace.errors import InputError
-from funcspace.training import ExponentialDecay, Recipe
+from funcspace.training import ExponentialDecay
 
 __all__ = ["MultipleShooting"]
 
@@ -65,16 +66,13 @@ class MultipleShooting:
     inputs: Any = None
     missing: bool = False
 
-    recipe = Recipe(
+    recipe = replace(
+        WINDOW_RECIPE,
         epochs=200,
         batch_size=64,
         learning_rate=3e-3,
-        weight_decay=0.0,
         schedule=ExponentialDecay(1e-2),
         optimizer=torch.optim.Adam,
-        clip=10.0,
-        monitor="state_space_divergence",
-        validate_every=10,
     )
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -14,14 +14,12 @@ from funcspace.dynamics.reconstruction.forcing_strength import ESTIMATORS, Estim
 from funcspace.dynamics.reconstruction.models.forced_model import ForcedModel
 from funcspace.dynamics.reconstruction.reconstruction_task import ReconstructionTask, WindowLoss
 from funcspace.dynamics.reconstruction.recordings_for import recordings_for, training_recordings
+from funcspace.dynamics.reconstruction.window_recipe import BATCH_SIZE, BATCHES, WINDOW_RECIPE
 from funcspace.dynamics.reconstruction.windows import Recording, Windows
 from funcspace.errors import InputError
-from funcspace.training import ExponentialDecay, Recipe
+from funcspace.training import ExponentialDecay
 
 __all__ = ["GeneralizedTeacherForcing", "SparseTeacherForcing"]
-
-BATCHES = 50
-BATCH_SIZE = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,17 +120,7 @@ class SparseTeacherForcing(_WindowTraining):
     interval: int | None = None
     noise: float = 0.05
 
-    recipe = Recipe(
-        epochs=400,
-        batch_size=BATCH_SIZE,
-        learning_rate=5e-3,
-        weight_decay=0.0,
-        schedule=ExponentialDecay(2e-3),
-        optimizer=torch.optim.RAdam,
-        clip=10.0,
-        monitor="state_space_divergence",
-        validate_every=10,
-    )
+    recipe = WINDOW_RECIPE
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -179,17 +167,7 @@ class GeneralizedTeacherForcing(_WindowTraining):
     every: int = 5
     keep: float = 0.999
 
-    recipe = Recipe(
-        epochs=1000,
-        batch_size=BATCH_SIZE,
-        learning_rate=1e-3,
-        weight_decay=0.0,
-        schedule=ExponentialDecay(1e-3),
-        optimizer=torch.optim.RAdam,
-        clip=10.0,
-        monitor="state_space_divergence",
-        validate_every=10,
-    )
+    recipe = replace(WINDOW_RECIPE, epochs=1000, learning_rate=1e-3, schedule=ExponentialDecay(1e-3))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from funcspace.errors import InputError
 from funcspace.functions import Function
 from funcspace.geometry import Times
 
-__all__ = ["PerReplica", "Recording", "Windows", "as_recording"]
+__all__ = ["PerReplica", "Recording", "Windows", "as_recording", "standardised_rows"]
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,21 @@ def _trajectories(function: Any, name: str) -> list[Tensor]:
     return list(values.reshape(-1, function.space.domain.count, len(function.space.components)))
 
 
+def standardised_rows(
+    recordings: Sequence[Recording], length: int
+) -> tuple[Float[Tensor, "row component"], list[Int[Tensor, " _"]]]:
+    """All trajectories one after the other, standardised, and per recording the rows that start a window."""
+    rows, starts, offset = [], [], 0
+    for recording in recordings:
+        admissible = []
+        for values in recording.values:
+            rows.append((values - recording.mean) / recording.scale)
+            admissible.append(torch.arange(offset, offset + max(0, len(values) - length + 1)))
+            offset += len(values)
+        starts.append(torch.cat(admissible))
+    return torch.cat(rows), starts
+
+
 class Windows:
     """Random windows of standardised trajectories, of one recording or of one per replica.
 
@@ -147,22 +162,16 @@ class Windows:
 
     def __init__(self, recordings: Sequence[Recording], length: int, *, device: Any, dtype: torch.dtype) -> None:
         self.length, self.recordings = length, tuple(recordings)
-        rows, starts, offset = [], [], 0
-        for number, recording in enumerate(recordings):
-            admissible = []
-            for values in recording.values:
-                rows.append((values - recording.mean) / recording.scale)
-                admissible.append(torch.arange(offset, offset + max(0, len(values) - length + 1)))
-                offset += len(values)
-            starts.append(torch.cat(admissible))
-            if not len(starts[-1]):
+        rows, starts = standardised_rows(recordings, length)
+        for number, (recording, admissible) in enumerate(zip(recordings, starts, strict=True)):
+            if not len(admissible):
                 longest = max(len(v) for v in recording.values)
                 which = f"recording {number}" if len(recordings) > 1 else "the data"
                 raise InputError(
                     f"no trajectory of {which} is as long as a window of {length} instants; the longest has {longest}. "
                     "Give longer ones, or the algorithm a smaller sequence"
                 )
-        self._values = torch.cat(rows).mT.contiguous().to(device, dtype)
+        self._values = rows.mT.contiguous().to(device, dtype)
         self.missing = bool(self._values.isnan().any())
         self._starts = torch.cat(starts).to(device)
         counts = torch.tensor([len(s) for s in starts], device=device)

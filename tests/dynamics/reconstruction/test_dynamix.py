@@ -310,3 +310,5 @@ class TestBadInput:
             fs.dynamics.ContextForecaster(DynaMix()).forecast(torch.arange(5.0)[:, None], 5)
         with pytest.raises(fs.InputError, match="must leave at least 20 of the 200 instants"):
             forecaster.evaluate(turning(0.2), context=190)
+        with pytest.raises(fs.InputError, match="component 1 of test is constant after the context"):
+            forecaster.evaluate(torch.cat([random(200, 1), torch.ones(200, 1)], dim=1))
