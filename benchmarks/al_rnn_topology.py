@@ -42,7 +42,7 @@ def trained(name: str, relu: int, train: fs.Function, a: argparse.Namespace) -> 
     return fs.fit(
         model, train, validation=train, validate_every=max(1, a.epochs // 40), epochs=a.epochs, learning_rate=rate,
         algorithm=DYNAMICS.SparseTeacherForcing(interval=interval, sequence=sequence, noise=0.05),
-        schedule=fs.training.ExponentialDecay(1e-5 / rate), seed=a.seed, progress=False,
+        schedule=fs.training.ExponentialDecay(a.final_rate / rate), seed=a.seed, progress=False,
     )  # fmt: skip
 
 
@@ -166,7 +166,8 @@ def main() -> None:
     parser.add_argument("--replicas", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=1200, help="of 50 updates each")
     parser.add_argument("--length", type=int, default=100_000)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--learning-rate", type=float, default=4e-3)
+    parser.add_argument("--final-rate", type=float, default=2e-4)
     parser.add_argument("--front", type=int, nargs="*", default=[0, 1, 2, 3, 4], help="numbers of ReLUs to compare")
     parser.add_argument("--only", choices=("lorenz", "front", "rossler"))
     parser.add_argument("--seed", type=int, default=0)
@@ -189,7 +190,8 @@ def main() -> None:
         f"{os.cpu_count()} cores, {platform.machine()}; Python {platform.python_version()}, torch {torch.__version__}, "
         f"funcspace {fs.__version__}; seed {a.seed}.",
         "",
-        f"    python benchmarks/al_rnn_topology.py --epochs {a.epochs} --learning-rate {a.learning_rate:g}",
+        f"    python benchmarks/al_rnn_topology.py --epochs {a.epochs} --learning-rate {a.learning_rate:g} "
+        f"--final-rate {a.final_rate:g}",
         "",
     ]
     print("\n".join(lines))

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from page import publish
 
 import funcspace as fs
 from funcspace.dynamics import metrics
@@ -178,12 +179,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="file for the page, in Markdown")
     options = parser.parse_args()
-    lines = []
-    for line in report(options):
-        print(line, flush=True)
-        lines.append(line)
-    if options.output:
-        options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    publish(report(options), options.output)
 
 
 if __name__ == "__main__":

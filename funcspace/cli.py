@@ -229,10 +229,11 @@ def systems(
     """List the chaotic systems, or describe one."""
     if name is not None:
         found: Any = fs.dynamics.system(name)
-        typer.echo(f"{found!r}\n{found.description}\n{found.citation}")
+        texts = (getattr(found, each, "") for each in ("description", "citation"))
+        typer.echo("\n".join((repr(found), *texts)).rstrip())
         if found.period is not None:
             typer.echo(f"period {found.period:g}")
-        for key, value in found.annotations.items():
+        for key, value in getattr(found, "annotations", {}).items():
             typer.echo(f"{key.replace('_', ' ')}: {value}")
         return
     wanted: dict[str, Any] = {"kind": kind, "dimension": dimension, "kind_of": motion, "subset": subset}

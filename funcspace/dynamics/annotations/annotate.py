@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from funcspace.dynamics.annotations.annotations import Annotations, KindOfMotion
 from funcspace.dynamics.annotations.settled import lifetime, settling
 from funcspace.dynamics.catalogue.formula import Formula
+from funcspace.dynamics.catalogue.lyapunov import LocalExponents, local_exponents, over_stretches
+from funcspace.dynamics.catalogue.system import System
+from funcspace.dynamics.catalogue.trajectory import starts
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.invariants import correlation_dimension, decorrelation_time, kaplan_yorke_dimension
 from funcspace.errors import InputError, SolverError
-
-if TYPE_CHECKING:
-    from funcspace.dynamics.catalogue.lyapunov import LocalExponents
-    from funcspace.dynamics.catalogue.system import System
 
 __all__ = ["annotate"]
 
@@ -37,7 +36,7 @@ WITHIN = 1e-9
 STEPS_PER_STRETCH = 1_000_000
 
 
-def annotate(system: System, *, effort: float = 1.0, seed: int = 0, workers: int | None = None) -> Annotations:
+def annotate(system: Any, *, effort: float = 1.0, seed: int = 0, workers: int | None = None) -> Annotations:
     """Measure what `Annotations` holds.
 
     Exponents come from 16 orbits on the attractor, 1,250 periods each (of maps: 64 of 7,800 iterations), in 40
@@ -54,7 +53,7 @@ def annotate(system: System, *, effort: float = 1.0, seed: int = 0, workers: int
     Raises
     ------
     InputError
-        When the effort is not positive, or the period of a flow is not known.
+        When it is no flow or map, the effort is not positive, or the period of a flow is not known.
     SolverError
         When orbits cannot be continued.
 
@@ -64,6 +63,8 @@ def annotate(system: System, *, effort: float = 1.0, seed: int = 0, workers: int
     >>> fs.dynamics.annotate(fs.dynamics.system("Henon"), effort=0.02).kind
     'chaotic'
     """
+    if not isinstance(system, System):
+        raise InputError(f"annotate measures flows and maps, each a System; got {system!r}")
     if not (np.isfinite(effort) and effort > 0):
         raise InputError(f"the effort must be a positive number; got {effort}")
     found = _over_jumps(system, effort, seed) if _jumps(system) else _long_run(system, effort, seed, workers)
@@ -71,7 +72,7 @@ def annotate(system: System, *, effort: float = 1.0, seed: int = 0, workers: int
         found = _before_settling(system, found, effort, seed, workers)
     if found.kind in ("chaotic", "hyperchaotic", "quasi-periodic", "regular"):
         found = _with_statistics(system, found, effort, seed)
-    return replace(found, dysts=getattr(system.annotations, "dysts", {}))
+    return replace(found, dysts=system.annotations.dysts)
 
 
 def _unit(system: System) -> float:
@@ -80,8 +81,6 @@ def _unit(system: System) -> float:
 
 def _long_run(system: System, effort: float, seed: int, workers: int | None) -> Annotations:
     """Exponents in the long run, after what settles has settled, and the kind of motion."""
-    from funcspace.dynamics.catalogue.lyapunov import local_exponents
-
     flow, unit = system.kind == "flow", _unit(system)
     time = effort * (FLOW_TIME if flow else MAP_TIME) * unit
     orbits = FLOW_ORBITS if flow else MAP_ORBITS
@@ -107,7 +106,6 @@ def _jumps(system: System) -> bool:
 
 def _over_jumps(system: System, effort: float, seed: int) -> Annotations:
     """The largest exponent of neighbouring orbits."""
-    from funcspace.dynamics.catalogue.trajectory import starts
     from funcspace.dynamics.discovery.selection import neighbour_rates
 
     unit, size = _unit(system), np.broadcast_to(np.asarray(system.scale, dtype=np.float64), system.dimension).copy()
@@ -131,11 +129,9 @@ def _over_jumps(system: System, effort: float, seed: int) -> Annotations:
                 break
             if k >= 0:
                 rates[k, i] = rate
-    orbits, counted = np.nanmean(rates, axis=0), np.isfinite(rates)
-    value = float(rates[counted].mean())
-    error = float(
-        max(np.nanstd(orbits, ddof=1) / np.sqrt(FLOW_ORBITS), rates[counted].std(ddof=1) / np.sqrt(counted.sum()))
-    )
+    counted = np.isfinite(rates)
+    _check_enough(system, counted, block)
+    value, error = (float(found[0]) for found in over_stretches(rates[..., None], counted)[:2])
     growth = value * block * BLOCKS / 2
     positive = value > ERRORS * error and growth > FEWEST_EFOLDS
     orbit = system.reference_orbit[0]
@@ -147,18 +143,16 @@ def _over_jumps(system: System, effort: float, seed: int) -> Annotations:
     )
 
 
+def _check_enough(system: System, counted: np.ndarray, duration: float) -> None:
+    if counted.sum() < 4 or counted.any(axis=0).sum() < 2:
+        raise SolverError(f"most orbits of {system.name} cannot be continued for {duration:.4g} units of time")
+
+
 def _summary(system: System, local: LocalExponents, counted: np.ndarray) -> Annotations:
     """The spectrum over the stretches that count, and the kind of motion that it speaks of."""
-    if counted.sum() < 4 or counted.any(axis=0).sum() < 2:
-        raise SolverError(f"most orbits of {system.name} cannot be continued for {local.duration:.4g} units of time")
+    _check_enough(system, counted, local.duration)
     rates = local.rates
-    used = [i for i in range(rates.shape[1]) if counted[:, i].any()]
-    by_orbit = np.stack([rates[counted[:, i], i].mean(axis=0) for i in used])
-    value = rates[counted].mean(axis=0)
-    error = np.maximum(
-        by_orbit.std(axis=0, ddof=1) / np.sqrt(len(used)),
-        rates[counted].std(axis=0, ddof=1) / np.sqrt(counted.sum()),
-    )
+    value, error, by_orbit = over_stretches(rates, counted)
     half = counted.copy()
     half[: len(counted) // 2] = False
     half = half if half.any() else counted
@@ -185,8 +179,6 @@ def _summary(system: System, local: LocalExponents, counted: np.ndarray) -> Anno
 
 def _before_settling(system: System, later: Annotations, effort: float, seed: int, workers: int | None) -> Annotations:
     """Chaos that came before a regular motion, if there was any: its exponents and its lifetime."""
-    from funcspace.dynamics.catalogue.lyapunov import local_exponents
-
     unit = _unit(system)
     early = system.trajectory(EARLY_PERIODS * EARLY_ORBITS, points_per_period=EARLY_ORBITS, tolerance=WITHIN).numpy()
     generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(1,))))
@@ -212,7 +204,6 @@ def _before_settling(system: System, later: Annotations, effort: float, seed: in
 
 def _escape(system: System, effort: float, seed: int, workers: int | None) -> Estimate | None:
     """The mean time after which orbits leave for good; None if none of them does."""
-    from funcspace.dynamics.catalogue.trajectory import starts
     from funcspace.dynamics.integrators.outcome import BLOWN_UP, TOO_MANY_STEPS
     from funcspace.dynamics.integrators.solve import Guards, solve
 

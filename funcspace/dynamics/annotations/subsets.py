@@ -7,6 +7,7 @@ from typing import Literal
 
 from funcspace.dynamics.annotations.annotations import CHAOTIC_KINDS, KINDS
 from funcspace.dynamics.annotations.measured import measured
+from funcspace.dynamics.catalogue.own_equations import CORRECTED
 from funcspace.errors import InputError
 
 __all__ = ["SUBSETS", "Subset", "in_subset", "of_kind"]
@@ -29,8 +30,6 @@ CHANGED = (
     "TurchinHanski",
     "VossDelay",
 )
-# Their equations here are not those of the database, which are wrong or have no solution.
-CORRECTED = ("DoublePendulum", "StickSlipOscillator", "WindmiReduced")
 # Added later, or left out of the main figure.
 NOT_IN_2023 = ("GlycolyticOscillation", "InteriorSquirmer", "SprottJerk", "SprottK")
 

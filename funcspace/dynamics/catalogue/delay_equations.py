@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from funcspace.dynamics.catalogue.formula import Formula, packed_parameters, symbols
-from funcspace.dynamics.compiled.expression import Graph, TracingError
+from funcspace.dynamics.catalogue.formula import Formula, packed_parameters, symbols, traced_components
+from funcspace.dynamics.compiled.expression import Graph
 from funcspace.dynamics.compiled.llvm_code import field_address
-from funcspace.dynamics.compiled.tracing import entries, retargeted
 from funcspace.errors import InputError
 from funcspace.geometry.cached_property import cached_property
 
@@ -59,18 +58,9 @@ class DelayFormula:
         """
         graph = Graph()
         states, parameters = symbols(graph, dimension * (1 + delays), shapes)
-        try:
-            result = retargeted(function)(graph.time(), *states.reshape(1 + delays, dimension), **parameters)
-        except (TracingError, TypeError, ValueError, AttributeError, IndexError, NotImplementedError) as error:
-            raise TracingError(f"{getattr(function, '__name__', function)!r} cannot be traced: {error}") from error
-        found = entries(result, graph)
-        if len(found) != dimension:
-            raise InputError(
-                f"the right-hand side must return as many derivatives as the state has components, {dimension}; "
-                f"it returned {len(found)}"
-            )
-        formula = Formula(graph, tuple(e.index for e in found), dimension * (1 + delays), dict(shapes))
-        return cls(formula, dimension, delays)
+        arguments = (graph.time(), *states.reshape(1 + delays, dimension))
+        outputs = traced_components(function, arguments, parameters, graph, dimension)
+        return cls(Formula(graph, outputs, dimension * (1 + delays), dict(shapes)), dimension, delays)
 
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:

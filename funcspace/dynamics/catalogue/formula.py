@@ -84,17 +84,7 @@ class Formula:
         graph = Graph()
         state, parameters = symbols(graph, dimension, shapes)
         arguments = (state,) if discrete else (graph.time(), state)
-        try:
-            result = retargeted(function)(*arguments, **parameters)
-        except (TracingError, TypeError, ValueError, AttributeError, IndexError, NotImplementedError) as error:
-            raise TracingError(f"{getattr(function, '__name__', function)!r} cannot be traced: {error}") from error
-        found = entries(result, graph)
-        if len(found) != dimension:
-            raise InputError(
-                f"the right-hand side must return as many derivatives as the state has components, {dimension}; "
-                f"it returned {len(found)}"
-            )
-        return cls(graph, tuple(e.index for e in found), dimension, dict(shapes))
+        return cls(graph, traced_components(function, arguments, parameters, graph, dimension), dimension, dict(shapes))
 
     @property
     def entries(self) -> int:
@@ -195,6 +185,23 @@ class Formula:
             tuple(content["wrapped"]),
             tuple(content["variables"]),
         )
+
+
+def traced_components(
+    function: Callable[..., Any], arguments: Sequence[Any], parameters: Mapping[str, Any], graph: Graph, dimension: int
+) -> tuple[int, ...]:
+    """The nodes of what a right-hand side returns for expressions; raises as `Formula.traced` does."""
+    try:
+        result = retargeted(function)(*arguments, **parameters)
+    except (TracingError, TypeError, ValueError, AttributeError, IndexError, NotImplementedError) as error:
+        raise TracingError(f"{getattr(function, '__name__', function)!r} cannot be traced: {error}") from error
+    found = entries(result, graph)
+    if len(found) != dimension:
+        raise InputError(
+            f"the right-hand side must return as many derivatives as the state has components, {dimension}; "
+            f"it returned {len(found)}"
+        )
+    return tuple(e.index for e in found)
 
 
 def symbols(graph: Graph, dimension: int, shapes: Mapping[str, tuple[int, ...]]) -> tuple[np.ndarray, dict[str, Any]]:

@@ -23,7 +23,7 @@ from funcspace.errors import InputError, SolverError
 if TYPE_CHECKING:
     from funcspace.dynamics.catalogue.system import System
 
-__all__ = ["LocalExponents", "local_exponents", "lyapunov_spectrum"]
+__all__ = ["LocalExponents", "local_exponents", "lyapunov_spectrum", "over_stretches"]
 
 PERIODS, ITERATIONS = 2_000, 200_000
 FLOW_BATCH, MAP_BATCH = 16, 128
@@ -76,16 +76,11 @@ def lyapunov_spectrum(
     local = local_exponents(
         system, time=time, exponents=exponents, seed=seed, batch=batch, tolerance=tolerance, workers=workers
     )
-    rates, orbits, duration = local.rates, local.rates.shape[1], local.duration
+    rates, duration = local.rates, local.duration
     counted = np.isfinite(rates[..., 0])
     if counted.sum() < 0.5 * counted.size or counted.any(axis=0).sum() < 2:
         raise SolverError(f"most orbits of {system.name} escape before {duration:.4g} units of time have passed")
-    by_orbit = np.stack([rates[counted[:, i], i].mean(axis=0) for i in range(orbits) if counted[:, i].any()])
-    value = rates[counted].mean(axis=0)
-    error = np.maximum(
-        by_orbit.std(axis=0, ddof=1) / np.sqrt(len(by_orbit)),
-        rates[counted].std(axis=0, ddof=1) / np.sqrt(counted.sum()),
-    )
+    value, error, by_orbit = over_stretches(rates, counted)
     order = np.argsort(-value, kind="stable")
     details = {
         "mean_divergence": float(local.divergences[counted].mean()),
@@ -94,6 +89,20 @@ def lyapunov_spectrum(
         "escaped": int(counted.size - counted.sum()),
     }
     return Estimate(value[order], error[order], details)
+
+
+def over_stretches(rates: np.ndarray, counted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Means (exponents,) of rates (blocks, orbits, exponents), their standard errors, and the means of each orbit.
+
+    The error is the larger of those of the means of orbits and of stretches; `counted` (blocks, orbits) says which
+    stretches count, of at least two orbits.
+    """
+    by_orbit = np.stack([rates[use, i].mean(axis=0) for i, use in enumerate(counted.T) if use.any()])
+    error = np.maximum(
+        by_orbit.std(axis=0, ddof=1) / np.sqrt(len(by_orbit)),
+        rates[counted].std(axis=0, ddof=1) / np.sqrt(counted.sum()),
+    )
+    return rates[counted].mean(axis=0), error, by_orbit
 
 
 @dataclass(frozen=True, eq=False)

@@ -149,6 +149,9 @@ def system(
            [-1. , -0.2]])
     """
     if isinstance(equations, str) and equations in FIELDS:
+        given = (dimension, initial, name, delays, period, scale, parameters, None if kind == "flow" else kind)
+        if any(each is not None for each in given):
+            raise InputError(f"{equations} is a field, which the name alone gives; its solver has the parameters")
         return field_system(equations)
     if isinstance(equations, str):
         found = _named(equations, dimension, kind, corrected)

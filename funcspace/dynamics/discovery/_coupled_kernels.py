@@ -23,14 +23,14 @@ def coupled(t, state, parameters, out):
     Parameters: addresses of f_a and f_b, lengths of x and y, numbers of parameters of both, the pace r, a free
     entry; then those parameters, the gains g and the sources s (negative for none).
     """
-    head = carray(parameters, (8,))
+    head = carray(parameters, (HEAD,))
     first, second, n, m = int(head[0]), int(head[1]), int(head[2]), int(head[3])
-    after_a = 8 + int(head[4])
+    after_a = HEAD + int(head[4])
     gains = after_a + int(head[5])
     sources = gains + m
     p = carray(parameters, (sources + m, 1))
     x, f = carray(state, (n + m, 1)), carray(out, (n + m, 1))
-    call_field(first, t, x, 0, p, 8, f, 0)
+    call_field(first, t, x, 0, p, HEAD, f, 0)
     if m > 0:
         call_field(second, t, x, n, p, after_a, f, n)
         for i in range(m):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from funcspace.dynamics.annotations.annotations import Annotations
 from funcspace.dynamics.catalogue.formula import Formula
 from funcspace.dynamics.catalogue.registry import system, systems
 from funcspace.dynamics.catalogue.system import System
@@ -70,10 +71,11 @@ def default_founders() -> tuple[str, ...]:
     return tuple(name for name in names if name not in SLOW and _fit(system(name)))
 
 
-def _fit(found: System) -> bool:
+def _fit(found: Any) -> bool:
     """Whether candidates can be made from a system: time does not occur in it, and not all of it grows."""
-    formula = isinstance(found.equations, Formula) and not found.equations.explicit_time
-    return formula and found.kind == "flow" and len(found.unbounded) < found.dimension
+    if not (isinstance(found, System) and isinstance(found.equations, Formula)):
+        return False
+    return not found.equations.explicit_time and found.kind == "flow" and len(found.unbounded) < found.dimension
 
 
 def checked_founders(names: Sequence[str] | None) -> tuple[str, ...]:
@@ -291,10 +293,6 @@ def _unpacked(found: System, values: np.ndarray) -> dict[str, Any]:
 
 
 def _renamed(found: System, made: Candidate) -> System:
-    from dataclasses import replace
-
-    from funcspace.dynamics.annotations.annotations import Annotations
-
     return replace(
         found,
         name=made.name,

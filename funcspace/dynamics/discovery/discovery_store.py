@@ -58,6 +58,8 @@ class DiscoveryStore:
         elif settings is None:
             raise FileError(f"there are no discovered systems at {self.path}")
         else:
+            if self.path.is_file():
+                raise FileError(f"{self.path} is a file; choose another path")
             if self.path.exists() and any(self.path.iterdir()):
                 raise FileError(f"{self.path} is a folder with other content and is not overwritten")
             if not self.path.absolute().parent.is_dir():

@@ -11,7 +11,7 @@ import numpy as np
 
 from funcspace.dynamics.discovery.candidate import Candidate
 from funcspace.dynamics.estimate import Estimate
-from funcspace.dynamics.integrators.outcome import BLOWN_UP, DONE
+from funcspace.dynamics.integrators.outcome import BLOWN_UP, DONE, TOO_MANY_STEPS
 from funcspace.dynamics.invariants import zero_one_test
 from funcspace.errors import InputError
 
@@ -96,7 +96,7 @@ def _address(compiled: Any) -> int:
 
 
 def _ended(code: int) -> str:
-    return {BLOWN_UP: "blown up", 1: "too many steps"}.get(code, "not integrable")
+    return {BLOWN_UP: "blown up", TOO_MANY_STEPS: "too many steps"}.get(code, "not integrable")
 
 
 def _trajectory(candidate: Candidate, trial: Trial) -> tuple[np.ndarray | None, str]:

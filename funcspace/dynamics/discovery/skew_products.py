@@ -86,7 +86,10 @@ def skew_product(
     if gains is None:
         own, felt = rms_flow(response), rms_flow(driver)
         gains = [own[i] / felt[s] if s >= 0 and felt[s] > 0 else 0.0 for i, s in enumerate(chosen)]
-    strengths = np.broadcast_to(np.asarray(gains, dtype=np.float64), m).copy()
+    strengths = np.asarray(gains, dtype=np.float64)
+    if strengths.shape not in ((), (1,), (m,)):
+        raise InputError(f"gains must be a number, or {m} of them for {response.name}; got shape {strengths.shape}")
+    strengths = np.broadcast_to(strengths, m).copy()
     parameters = {
         **{f"driver_{key}": value for key, value in driver.parameters.items()},
         **{f"response_{key}": value for key, value in response.parameters.items()},
@@ -107,9 +110,9 @@ def skew_product(
     )
 
 
-def _flow_formula(role: str, given: System) -> Formula:
-    if given.kind != "flow" or not isinstance(given.equations, Formula):
-        raise InputError(f"the {role} must be a flow with a formula; {given.name} is not")
+def _flow_formula(role: str, given: Any) -> Formula:
+    if not (isinstance(given, System) and given.kind == "flow" and isinstance(given.equations, Formula)):
+        raise InputError(f"the {role} must be a flow with a formula; {getattr(given, 'name', given)} is not")
     return given.equations
 
 

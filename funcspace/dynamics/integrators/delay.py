@@ -58,8 +58,8 @@ def sampled(  # type: ignore[no-untyped-def]
     """States at times - lags (rows, lags) to out (rows, times, lags * dimension), rows start to stop.
 
     The history of a row is the pieces ranges[row, 0] to ranges[row, 1], with time 0 where the solution begins; a lag is
-    at most the longest delay of the row. `report` (rows, 4 + dimension) tells how each ended, the number of samples, of
-    steps and of rejected steps, and the last state.
+    at most the longest delay of the row. `report` (rows, 5 + dimension) tells how each ended, the number of samples, of
+    steps and of rejected steps, the last time and the last state.
     """
     d, k = pieces.shape[2], delays.shape[1]
     w, u, clock, places = np.zeros((ROWS, d)), np.zeros((1, (k + 1) * d)), np.zeros(CLOCK), np.zeros(k, np.int64)

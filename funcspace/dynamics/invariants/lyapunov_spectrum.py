@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from inspect import signature
 from typing import Any
 
@@ -153,7 +153,12 @@ def lyapunov_spectrum_of_products(
     >>> round(lyapunov_spectrum_of_products(np.tile(np.diag([2.0, 0.5]), (300, 1, 1)))[0], 2)
     0.69
     """
-    stretches = [jacobians] if hasattr(jacobians, "shape") or isinstance(jacobians, list | tuple) else jacobians
+    if every < 1:
+        raise InputError(f"every must be at least 1; got {every}")
+    if not isinstance(jacobians, Iterable):
+        raise InputError(f"jacobians must be matrices (steps, dimension, dimension); got {type(jacobians).__name__}")
+    matrices = isinstance(jacobians, list | tuple) and (not jacobians or np.ndim(jacobians[0]) < 3)
+    stretches = [jacobians] if matrices or hasattr(jacobians, "shape") else jacobians
     rows, left, parts, steps = np.zeros((0, 0)), np.zeros((0, 0, 0)), [], 0
     for stretch in stretches:
         array = stretch.detach().cpu().numpy() if isinstance(stretch, Tensor) else np.asarray(stretch)
@@ -165,6 +170,8 @@ def lyapunov_spectrum_of_products(
             if not 1 <= wanted <= array.shape[1]:
                 raise InputError(f"count must be between 1 and the dimension {array.shape[1]}, got {count}")
             rows = _first_rows(array.shape[1], wanted, seed)
+        if array.shape[1] != rows.shape[1]:
+            raise InputError(f"jacobians must be of one dimension; after {rows.shape[1]} there came {array.shape[1]}")
         array = np.concatenate([left, array]) if len(left) else array
         whole = len(array) // every * every
         logs = np.zeros((whole // every, len(rows)))
