@@ -37,7 +37,7 @@ from funcspace.dynamics.reconstruction.teacher_forcing import GeneralizedTeacher
 from funcspace.dynamics.reconstruction.windows import PerReplica
 
 if TYPE_CHECKING:
-    from funcspace.dynamics import integrators, invariants, metrics
+    from funcspace.dynamics import integrators, invariants, metrics, recordings
     from funcspace.dynamics.annotations.annotate import annotate
     from funcspace.dynamics.discovery import Discovered, Mutation, Trial, discover, skew_product
     from funcspace.dynamics.frozen_data import FrozenRecord, frozen, frozen_names, frozen_record
@@ -85,12 +85,13 @@ __all__ = [
     "integrators",
     "invariants",
     "metrics",
+    "recordings",
     "skew_product",
     "system",
     "systems",
 ]
 
-ROOMS = ("integrators", "invariants", "metrics")
+ROOMS = ("integrators", "invariants", "metrics", "recordings")
 LAZY = {
     "annotations.annotate": ("annotate",),
     "discovery": ("Discovered", "Mutation", "Trial", "discover", "skew_product"),
