@@ -13,29 +13,33 @@ import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 import funcspace as fs
 
-CASES: dict[str, Callable[[int], torch.nn.Module]] = {
+CASES: dict[str, Callable[[int], Any]] = {
     "AL-RNN, M = 20, P = 2": lambda replicas: fs.dynamics.ALRNN(3, 20, 2, replicas=replicas),
     "clipped shPLRNN, M = 3, H = 50": lambda replicas: fs.dynamics.ClippedShallowPLRNN(3, hidden=50, replicas=replicas),
+    "clipped shPLRNN, M = 20, H = 200": lambda replicas: fs.dynamics.ClippedShallowPLRNN(
+        20, hidden=200, replicas=replicas
+    ),
     "clipped dendPLRNN, M = 22, B = 20": lambda replicas: fs.dynamics.DendriticPLRNN(3, 22, 20, replicas=replicas),
 }
 
 
-def update(model: torch.nn.Module, window: torch.Tensor, gain: torch.Tensor, compiled: bool) -> float:
+def update(model: Any, window: torch.Tensor, gain: torch.Tensor, compiled: bool) -> float:
     """Seconds of one forward and backward pass through the loss."""
     start_time = time.process_time()
     model.zero_grad()
     start = model.start(window[:, :, 0].mT).mT
     states = model.scan(start, window.shape[2] - 1, targets=window[:, :, 1:], gain=gain, compiled=compiled)
-    (states[:, :3] - window[:, :, 1:]).square().mean(dim=(1, 2, 3)).sum().backward()
+    (states[:, : window.shape[1]] - window[:, :, 1:]).square().mean(dim=(1, 2, 3)).sum().backward()
     return time.process_time() - start_time
 
 
-def gradients(model: torch.nn.Module) -> torch.Tensor:
+def gradients(model: Any) -> torch.Tensor:
     return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
 
@@ -64,7 +68,7 @@ def main() -> None:
         generator = torch.Generator().manual_seed(0)
         for replicas in options.replicas:
             model, single = make(replicas), make(1)
-            window = torch.randn(replicas, 3, options.steps + 1, options.batch, generator=generator)
+            window = torch.randn(replicas, model.observed, options.steps + 1, options.batch, generator=generator)
             gain = torch.zeros(replicas, options.steps)
             gain[:, 15::16] = 1.0
             plain = fast = float("inf")

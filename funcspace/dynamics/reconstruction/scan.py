@@ -33,7 +33,7 @@ __all__ = ["Family", "arrays_of", "compiled_scan", "has_compiled_scan", "over_ra
 
 Family = Literal["al_rnn", "shallow", "dendritic"]
 COLUMNS = 16  # float32 that fill a register of `register_vectors`
-MOST_UNITS = 8  # of which the registers hold the state, its cotangent and what goes between
+FEW_UNITS = 4  # of which the registers hold the state, its cotangent and what goes between
 
 
 def plain_scan(
@@ -111,10 +111,9 @@ def _kernels(family: Family, start: Tensor) -> Any:
     """The kernels of a family; those for columns in registers where the columns fill them."""
     _, units, columns = start.shape
     if start.dtype == torch.float32 and columns % COLUMNS == 0 and columns > 0:
-        if family == "shallow" and units <= MOST_UNITS:
+        if family == "shallow" and units <= FEW_UNITS:
             return _module("shallow_few_units").kernels(units)
-        if family == "al_rnn":
-            return _module("al_rnn_sixteen")
+        return _module(f"{family}_sixteen")
     return _module(f"{family}_kernels")
 
 

@@ -14,6 +14,7 @@ MODELS = {
     "shallow": lambda **o: fs.dynamics.ShallowPLRNN(3, 4, 11, **o),
     "shallow of three": lambda **o: fs.dynamics.ShallowPLRNN(3, 3, 10, **o),
     "clipped shallow": lambda **o: fs.dynamics.ClippedShallowPLRNN(3, 3, 13, **o),
+    "shallow of many": lambda **o: fs.dynamics.ClippedShallowPLRNN(3, 7, 19, **o),
     "dendritic": lambda **o: fs.dynamics.DendriticPLRNN(3, 6, 5, clipped=False, **o),
     "clipped dendritic": lambda **o: fs.dynamics.DendriticPLRNN(3, 6, 5, **o),
 }

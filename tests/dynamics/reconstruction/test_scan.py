@@ -52,7 +52,7 @@ def test_values_and_gradients_are_those_of_the_plain_loop(name, dtype, tolerance
 
 @pytest.mark.parametrize("name", MODELS)
 def test_columns_that_fill_registers(name):
-    """Single precision in multiples of sixteen columns has kernels of its own."""
+    """Single precision in multiples of sixteen columns has kernels of its own, and they take time in blocks."""
     model = disturbed(name, torch.float32, replicas=2)
     (start, targets, drive), gain = forced_case(model, columns=32)
     weights, options = model.scan_weights()

@@ -1,7 +1,7 @@
 r"""The scan of `al_rnn_kernels` in float32, sixteen columns in the registers of the processor at a time.
 
-Rows of W go four at a time over the state, which stays in the first cache. The gradient of W is one product over all
-of the time at the end, in tiles of four by four.
+W goes over the state, which stays in the first cache, in panels; its gradient is one product over all of the time at
+the end.
 """
 
 # The first argument of an intrinsic is the compiler's own.
@@ -11,6 +11,7 @@ import numpy as np
 
 from funcspace.dynamics.reconstruction.kernels.forced_registers import add_product_to, add_to, pulled, released
 from funcspace.dynamics.reconstruction.kernels.forcing_kernels import OPTIONS
+from funcspace.dynamics.reconstruction.kernels.panels import add_outer, add_product, as_panels, outer_sums, whole
 from funcspace.register_vectors import (
     fused,
     keep_where,
@@ -47,75 +48,13 @@ def _subtract_mean(f, place, units):
         store(f, place + i * 16, minus(load(f, place + i * 16), mean))
 
 
-@numba.njit(inline="always", **OPTIONS)
-def _add_product(z, W, f, place, units):
-    """Add W f to z, with f from a place on."""
-    i = 0
-    while i + 4 <= units:
-        a, b, c, d = load(z, i * 16), load(z, (i + 1) * 16), load(z, (i + 2) * 16), load(z, (i + 3) * 16)
-        for j in range(units):
-            v = load(f, place + j * 16)
-            a = fused(spread(W[i, j]), v, a)
-            b = fused(spread(W[i + 1, j]), v, b)
-            c = fused(spread(W[i + 2, j]), v, c)
-            d = fused(spread(W[i + 3, j]), v, d)
-        store(z, i * 16, a)
-        store(z, (i + 1) * 16, b)
-        store(z, (i + 2) * 16, c)
-        store(z, (i + 3) * 16, d)
-        i += 4
-    while i < units:
-        a = load(z, i * 16)
-        for j in range(units):
-            a = fused(spread(W[i, j]), load(f, place + j * 16), a)
-        store(z, i * 16, a)
-        i += 1
-
-
-@numba.njit(inline="always", **OPTIONS)
-def _add_outer(of_W, deltas, fs, steps, units):
-    """Add to of_W the sum over time and columns of deltas times fs, both (time, unit, column)."""
-    tile = np.empty(16 * 16, np.float32)
-    row = units * 16
-    for i in range(0, units, 4):
-        # beyond the last unit a tile takes that one again, and leaves the result
-        i1, i2, i3 = min(i + 1, units - 1) * 16, min(i + 2, units - 1) * 16, min(i + 3, units - 1) * 16
-        for j in range(0, units, 4):
-            j1, j2, j3 = min(j + 1, units - 1) * 16, min(j + 2, units - 1) * 16, min(j + 3, units - 1) * 16
-            zero = spread(np.float32(0))
-            t00, t01, t02, t03, t10, t11, t12, t13 = zero, zero, zero, zero, zero, zero, zero, zero
-            t20, t21, t22, t23, t30, t31, t32, t33 = zero, zero, zero, zero, zero, zero, zero, zero
-            for t in range(steps):
-                at = t * row
-                a, b = load(fs, at + j * 16), load(fs, at + j1)
-                c, d = load(fs, at + j2), load(fs, at + j3)
-                e = load(deltas, at + i * 16)
-                t00, t01, t02, t03 = fused(e, a, t00), fused(e, b, t01), fused(e, c, t02), fused(e, d, t03)
-                e = load(deltas, at + i1)
-                t10, t11, t12, t13 = fused(e, a, t10), fused(e, b, t11), fused(e, c, t12), fused(e, d, t13)
-                e = load(deltas, at + i2)
-                t20, t21, t22, t23 = fused(e, a, t20), fused(e, b, t21), fused(e, c, t22), fused(e, d, t23)
-                e = load(deltas, at + i3)
-                t30, t31, t32, t33 = fused(e, a, t30), fused(e, b, t31), fused(e, c, t32), fused(e, d, t33)
-            store(tile, 0, t00), store(tile, 16, t01), store(tile, 32, t02), store(tile, 48, t03)
-            store(tile, 64, t10), store(tile, 80, t11), store(tile, 96, t12), store(tile, 112, t13)
-            store(tile, 128, t20), store(tile, 144, t21), store(tile, 160, t22), store(tile, 176, t23)
-            store(tile, 192, t30), store(tile, 208, t31), store(tile, 224, t32), store(tile, 240, t33)
-            for r in range(min(4, units - i)):
-                for s in range(min(4, units - j)):
-                    place = (r * 4 + s) * 16
-                    total = np.float32(0)
-                    for b in range(16):
-                        total += tile[place + b]
-                    of_W[i + r, j + s] += total
-
-
 @numba.njit(**OPTIONS)
 def forward(A, W, h, relu, centred, start, targets, gain, drive, states):
     """States z_1 .. z_T from the start; targets, gain and drive as in `scan`."""
     units, steps, columns = states.shape
     forced, driven = targets.shape[0], drive.shape[0] > 0
-    x, f = np.empty(units * 16, np.float32), np.empty(units * 16, np.float32)
+    x, f = np.zeros(whole(units) * 16, np.float32), np.empty(units * 16, np.float32)
+    panels = as_panels(W)
     start_, targets_, drive_, states_ = start.reshape(-1), targets.reshape(-1), drive.reshape(-1), states.reshape(-1)
     for c in range(0, columns, 16):
         for i in range(units):
@@ -127,7 +66,7 @@ def forward(A, W, h, relu, centred, start, targets, gain, drive, states):
                 if driven:
                     z = plus(z, load(drive_, (i * steps + t) * columns + c))
                 store(x, i * 16, z)
-            _add_product(x, W, f, 0, units)
+            add_product(x, panels, f, 0)
             for i in range(units):
                 store(states_, (i * steps + t) * columns + c, load(x, i * 16))
             if gain[t] != 0:
@@ -143,11 +82,11 @@ def backward(
     """Cotangents of the start, the targets, the drive and the parameters from those of the states."""
     units, steps, columns = states.shape
     forced, driven, wanted = targets.shape[0], of_drive.shape[0] > 0, of_targets.shape[0] > 0
-    transposed = np.ascontiguousarray(W.T)
-    x, y, through = np.empty(units * 16, np.float32), np.empty(units * 16, np.float32), np.empty(units * 16, np.float32)
-    fs, deltas = np.empty(steps * units * 16, np.float32), np.empty(steps * units * 16, np.float32)
+    panels, row = as_panels(np.ascontiguousarray(W.T)), whole(units) * 16
+    x, y, through = np.empty(units * 16, np.float32), np.empty(units * 16, np.float32), np.zeros(row, np.float32)
+    fs, deltas = np.zeros(steps * row, np.float32), np.zeros(steps * row, np.float32)
     sums = np.zeros((2, units, 16), np.float32)
-    sums_ = sums.reshape(-1)
+    sums_, outer = sums.reshape(-1), np.zeros(row * whole(units), np.float32)
     start_, targets_, states_ = start.reshape(-1), targets.reshape(-1), states.reshape(-1)
     of_states_, of_start_ = of_states.reshape(-1), of_start.reshape(-1)
     of_targets_, of_drive_ = of_targets.reshape(-1), of_drive.reshape(-1)
@@ -170,7 +109,7 @@ def backward(
                 g = spread(gain[t - 1])
                 for i in range(forced):
                     store(x, i * 16, pulled(load(x, i * 16), g, targets_, (i * steps + t - 1) * columns + c))
-            now = t * units * 16
+            now = t * row
             _activate(x, relu, centred, fs, now, units)
             for i in range(units):
                 d = plus(load(of_states_, (i * steps + t) * columns + c), load(y, i * 16))
@@ -181,7 +120,7 @@ def backward(
                 add_product_to(sums_, (units + i) * 16, d, load(x, i * 16))
                 store(y, i * 16, times(spread(A[i]), d))
                 store(through, i * 16, zero)
-            _add_product(through, transposed, deltas, now, units)
+            add_product(through, panels, deltas, now)
             for i in range(units - relu, units):
                 store(through, i * 16, keep_where(load(fs, now + i * 16), load(through, i * 16)))
             if centred:
@@ -190,7 +129,8 @@ def backward(
                 add_to(y, i * 16, load(through, i * 16))
         for i in range(units):
             store(of_start_, i * columns + c, load(y, i * 16))
-        _add_outer(of_W, deltas, fs, steps, units)
+        add_outer(outer, deltas, fs, steps, units, units, row, row)
+    outer_sums(outer, of_W)
     for i in range(units):
         of_h[i] += sums[0, i].sum()
         of_A[i] += sums[1, i].sum()

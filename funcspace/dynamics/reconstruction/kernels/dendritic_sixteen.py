@@ -1,0 +1,161 @@
+r"""The scan of `dendritic_kernels` in float32, sixteen columns in the registers of the processor at a time.
+
+What the clipping takes away is the same for all thresholds of a unit, so that it is reckoned once. The gradient of W is
+one product over all of the time at the end.
+"""
+
+# The first argument of an intrinsic is the compiler's own.
+# pyright: reportCallIssue=false
+import numba
+import numpy as np
+
+from funcspace.dynamics.reconstruction.kernels.forced_registers import add_product_to, add_to, pulled, released
+from funcspace.dynamics.reconstruction.kernels.forcing_kernels import OPTIONS
+from funcspace.dynamics.reconstruction.kernels.panels import add_outer, add_product, as_panels, outer_sums, whole
+from funcspace.register_vectors import (
+    fused,
+    keep_where,
+    load,
+    minus,
+    minus_product,
+    plus,
+    positive_part,
+    spread,
+    store,
+    times,
+)
+
+__all__ = ["backward_all", "forward_all"]
+
+
+@numba.njit(inline="always", **OPTIONS)
+def _activate(x, slopes, thresholds, clip, f, place):
+    """Set f, from a place on, to the activations of x; `clip` is the sum of the slopes, zero without clipping."""
+    for i in range(thresholds.shape[0]):
+        v = load(x, i * 16)
+        s = minus_product(spread(np.float32(0)), spread(clip), positive_part(v))
+        for k in range(slopes.shape[0]):
+            s = fused(spread(slopes[k]), positive_part(minus(v, spread(thresholds[i, k]))), s)
+        store(f, place + i * 16, s)
+
+
+@numba.njit(**OPTIONS)
+def forward(A, W, h, slopes, thresholds, clipped, start, targets, gain, drive, states):
+    """States z_1 .. z_T from the start; targets, gain and drive as in `scan`."""
+    units, steps, columns = states.shape
+    forced, driven = targets.shape[0], drive.shape[0] > 0
+    x, f = np.zeros(whole(units) * 16, np.float32), np.empty(units * 16, np.float32)
+    panels, clip = as_panels(W), slopes.sum() if clipped else np.float32(0)
+    start_, targets_, drive_, states_ = start.reshape(-1), targets.reshape(-1), drive.reshape(-1), states.reshape(-1)
+    for c in range(0, columns, 16):
+        for i in range(units):
+            store(x, i * 16, load(start_, i * columns + c))
+        for t in range(steps):
+            _activate(x, slopes, thresholds, clip, f, 0)
+            for i in range(units):
+                z = fused(spread(A[i]), load(x, i * 16), spread(h[i]))
+                if driven:
+                    z = plus(z, load(drive_, (i * steps + t) * columns + c))
+                store(x, i * 16, z)
+            add_product(x, panels, f, 0)
+            for i in range(units):
+                store(states_, (i * steps + t) * columns + c, load(x, i * 16))
+            if gain[t] != 0:
+                g = spread(gain[t])
+                for i in range(forced):
+                    store(x, i * 16, pulled(load(x, i * 16), g, targets_, (i * steps + t) * columns + c))
+
+
+@numba.njit(**OPTIONS)
+def backward(
+    A, W, h, slopes, thresholds, clipped, start, targets, gain, states, of_states,
+    of_start, of_targets, of_drive, of_A, of_W, of_h, of_slopes, of_thresholds,
+):  # fmt: skip
+    """Cotangents of the start, the targets, the drive and the parameters from those of the states."""
+    units, steps, columns = states.shape
+    bases, clip = slopes.shape[0], slopes.sum() if clipped else np.float32(0)
+    forced, driven, wanted = targets.shape[0], of_drive.shape[0] > 0, of_targets.shape[0] > 0
+    panels, row = as_panels(np.ascontiguousarray(W.T)), whole(units) * 16
+    x, y, through = np.empty(units * 16, np.float32), np.empty(units * 16, np.float32), np.zeros(row, np.float32)
+    fs, deltas = np.zeros(steps * row, np.float32), np.zeros(steps * row, np.float32)
+    sums, outer = np.zeros((2, units, 16), np.float32), np.zeros(row * whole(units), np.float32)
+    rises, shifts = np.zeros((bases + 1, 16), np.float32), np.zeros((units, bases, 16), np.float32)
+    sums_, rises_, shifts_ = sums.reshape(-1), rises.reshape(-1), shifts.reshape(-1)
+    start_, targets_, states_ = start.reshape(-1), targets.reshape(-1), states.reshape(-1)
+    of_states_, of_start_ = of_states.reshape(-1), of_start.reshape(-1)
+    of_targets_, of_drive_ = of_targets.reshape(-1), of_drive.reshape(-1)
+    zero = spread(np.float32(0))
+    for c in range(0, columns, 16):
+        for i in range(units):
+            store(y, i * 16, zero)
+        for t in range(steps - 1, -1, -1):
+            if gain[t] != 0 and t < steps - 1:
+                g = spread(gain[t])
+                for i in range(forced):
+                    place = (i * steps + t) * columns + c
+                    store(y, i * 16, released(load(y, i * 16), g, targets_, of_targets_, place, wanted))
+            for i in range(units):
+                if t == 0:
+                    store(x, i * 16, load(start_, i * columns + c))
+                else:
+                    store(x, i * 16, load(states_, (i * steps + t - 1) * columns + c))
+            if t > 0 and gain[t - 1] != 0:
+                g = spread(gain[t - 1])
+                for i in range(forced):
+                    store(x, i * 16, pulled(load(x, i * 16), g, targets_, (i * steps + t - 1) * columns + c))
+            now = t * row
+            _activate(x, slopes, thresholds, clip, fs, now)
+            for i in range(units):
+                d = plus(load(of_states_, (i * steps + t) * columns + c), load(y, i * 16))
+                if driven:
+                    store(of_drive_, (i * steps + t) * columns + c, d)
+                store(deltas, now + i * 16, d)
+                add_to(sums_, i * 16, d)
+                add_product_to(sums_, (units + i) * 16, d, load(x, i * 16))
+                store(y, i * 16, times(spread(A[i]), d))
+                store(through, i * 16, zero)
+            add_product(through, panels, deltas, now)
+            for i in range(units):
+                v, g = load(x, i * 16), load(through, i * 16)
+                base = keep_where(v, g)
+                add_product_to(rises_, bases * 16, base, v)
+                s = minus_product(load(y, i * 16), spread(clip), base)
+                for k in range(bases):
+                    beyond = minus(v, spread(thresholds[i, k]))
+                    above = keep_where(beyond, g)
+                    add_product_to(rises_, k * 16, above, beyond)
+                    add_to(shifts_, (i * bases + k) * 16, above)
+                    s = fused(spread(slopes[k]), above, s)
+                store(y, i * 16, s)
+        for i in range(units):
+            store(of_start_, i * columns + c, load(y, i * 16))
+        add_outer(outer, deltas, fs, steps, units, units, row, row)
+    outer_sums(outer, of_W)
+    lost = rises[bases].sum() if clipped else np.float32(0)
+    for k in range(bases):
+        of_slopes[k] += rises[k].sum() - lost
+    for i in range(units):
+        of_h[i] += sums[0, i].sum()
+        of_A[i] += sums[1, i].sum()
+        for k in range(bases):
+            of_thresholds[i, k] -= slopes[k] * shifts[i, k].sum()
+
+
+@numba.njit(**OPTIONS)
+def forward_all(first, last, A, W, h, slopes, thresholds, clipped, start, targets, gain, drive, states):
+    """The scans of replicas first .. last - 1, which every array but the options numbers in front."""
+    for r in range(first, last):
+        forward(A[r], W[r], h[r], slopes[r], thresholds[r], clipped, start[r], targets[r], gain[r], drive[r], states[r])
+
+
+@numba.njit(**OPTIONS)
+def backward_all(
+    first, last, A, W, h, slopes, thresholds, clipped, start, targets, gain, states, of_states,
+    of_start, of_targets, of_drive, of_A, of_W, of_h, of_slopes, of_thresholds,
+):  # fmt: skip
+    """The adjoints of the same replicas."""
+    for r in range(first, last):
+        backward(
+            A[r], W[r], h[r], slopes[r], thresholds[r], clipped, start[r], targets[r], gain[r], states[r], of_states[r],
+            of_start[r], of_targets[r], of_drive[r], of_A[r], of_W[r], of_h[r], of_slopes[r], of_thresholds[r],
+        )  # fmt: skip
