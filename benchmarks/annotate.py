@@ -1,10 +1,15 @@
-"""Measure the annotations of every flow and map, write them into the package, and list where dysts disagrees.
+"""Measure annotations of all flows, maps and delay equations, write them into the package, list where dysts disagrees.
 
 Exponents are those of 16 orbits of 1,250 periods each (of maps: 64 of 7,800 iterations) by tangent vectors; standard
 errors from the scatter of orbits and of stretches of them. The correlation dimension is the slope of the
 correlation sum of 30,000 states. `System.annotations` gives these numbers, and those of dysts as `annotations.dysts`.
 Two systems whose right-hand sides have kinks or are slow to evaluate get a tenth and a fifth of that. Where the
 right-hand side jumps (SprottMore), the largest exponent is that of neighbouring orbits.
+
+Of delay equations, which have infinitely many exponents, the largest are measured until their sum is negative, up to
+40, along 16 solutions of 625 periods or delays each. Their correlation dimension is that of states at equidistant
+instants of the last delay; 30,000 states show dimensions up to 9, so that it is left out where the Kaplan-Yorke
+dimension is larger. SprottDelay, which wanders without bound, is looked at as an angle.
 
 Run: OMP_NUM_THREADS=1 python benchmarks/annotate.py --write --output docs/benchmarks/annotations.md
 """
@@ -34,6 +39,7 @@ from funcspace.solvers.threads import available_cores
 VERSION = 1
 SHORTER = {"InteriorSquirmer": 0.2, "MacArthur": 0.1}
 LARGEST_GAP = 0.1
+SYSTEMS = ("flow", "map", "delay")
 PAIRS = (
     ("largest exponent", "maximum_lyapunov_estimated", lambda a: a.largest_exponent),
     ("largest exponent (spectrum)", "lyapunov_spectrum_estimated", lambda a: a.largest_exponent),
@@ -51,12 +57,10 @@ def one(task: tuple[str, str, float, int]) -> tuple[str, str, dict[str, Any], fl
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    chosen = [
-        (k, n) for k in ("flow", "map") for n in dynamics.systems(k) if not arguments.names or n in arguments.names
-    ]
+    chosen = [(k, n) for k in SYSTEMS for n in dynamics.systems(k) if not arguments.names or n in arguments.names]
     tasks = [(kind, name, arguments.effort, arguments.seed) for kind, name in chosen]
     tasks.sort(key=lambda task: task[1] not in SHORTER)  # the slow ones first
-    records: dict[str, Any] = {"flow": {}, "map": {}}
+    records: dict[str, Any] = {kind: {} for kind in SYSTEMS}
     with ProcessPoolExecutor(arguments.workers, mp_context=get_context("spawn")) as pool:
         for job in as_completed([pool.submit(one, task) for task in tasks]):
             kind, name, record, seconds = job.result()
@@ -68,18 +72,20 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def merged(content: dict[str, Any]) -> dict[str, Any]:
-    """The shipped records, with those that were measured now in the place of the old ones."""
-    both = {kind: {**measured()[kind], **content[kind]} for kind in ("flow", "map")}
+    """The shipped records, with those that were measured now in the place of the old ones; their times add up."""
+    both = {kind: {**measured().get(kind, {}), **content[kind]} for kind in SYSTEMS}
     ordered = {kind: dict(sorted(found.items())) for kind, found in both.items()}
-    return {**content, "protocol": measured()["protocol"], **ordered}
+    protocol = dict(measured()["protocol"])
+    protocol["seconds"] += content["protocol"]["seconds"]
+    return {**content, "protocol": protocol, **ordered}
 
 
 def gaps(content: dict[str, Any]) -> list[str]:
     """Rows of the table of disagreements."""
     rows = []
-    for name, record in content["flow"].items():
-        ours = Annotations.from_record(record)
-        theirs = dynamics.system(name).annotations.dysts
+    for kind, name in [("flow", n) for n in content["flow"]] + [("delay", n) for n in content["delay"]]:
+        ours = Annotations.from_record(content[kind][name])
+        theirs = dynamics.system(name, kind=kind).annotations.dysts
         for label, key, value_of in PAIRS:
             value, other = value_of(ours), theirs.get(key)
             other = other[0] if isinstance(other, list) else other
@@ -94,11 +100,13 @@ def gaps(content: dict[str, Any]) -> list[str]:
 
 
 def kinds(content: dict[str, Any]) -> list[str]:
-    lines = ["| kind | flows | maps |", "|---|---|---|"]
+    lines = ["| kind | flows | maps | delay equations |", "|---|---|---|---|"]
     for kind in KINDS:
-        names = [[n for n, r in content[k].items() if r["kind"] == kind] for k in ("flow", "map")]
+        names = [[n for n, r in content[k].items() if r["kind"] == kind] for k in SYSTEMS]
         cells = [
-            f"{len(found)}" if kind == "chaotic" else f"{len(found)}{': ' if found else ''}{', '.join(found)}"
+            f"{len(found)}"
+            if kind == "chaotic" and len(found) > 10
+            else f"{len(found)}{': ' if found else ''}{', '.join(found)}"
             for found in names
         ]
         lines.append(f"| {kind} | {' | '.join(cells)} |")
@@ -120,13 +128,15 @@ def numbers(content: dict[str, Any]) -> list[str]:
         "| system | kind | largest exponent | Kaplan-Yorke | correlation dimension | mean divergence | decorrelation |",
         "|---|---|---|---|---|---|---|",
     ]
-    for kind in ("flow", "map"):
+    for kind in SYSTEMS:
         for name, record in content[kind].items():
             a = Annotations.from_record(record)
             cells = [a.largest_exponent, a.kaplan_yorke_dimension, a.correlation_dimension]
             rest = [f"{x:.4g}" if x is not None else "" for x in (a.mean_divergence, a.decorrelation_time)]
             shown = [str(c) if c is not None else "" for c in cells]
-            lines.append(f"| {name}{' (map)' if kind == 'map' else ''} | {a.kind} | {' | '.join([*shown, *rest])} |")
+            lines.append(
+                f"| {name}{'' if kind == 'flow' else f' ({kind})'} | {a.kind} | {' | '.join([*shown, *rest])} |"
+            )
     return lines
 
 
@@ -147,8 +157,9 @@ def page(content: dict[str, Any]) -> str:
             "",
             f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores (load {os.getloadavg()[0]:.1f}), "
             f"Python {platform.python_version()}, numpy {np.__version__}, dysts {version('dysts')}, seed "
-            f"{content['protocol']['seed']}. {len(flows)} flows and {len(content['map'])} maps in "
-            f"{content['protocol']['seconds']} s by {content['protocol']['workers']} processes on a loaded machine.",
+            f"{content['protocol']['seed']}. {len(flows)} flows, {len(content['map'])} maps and "
+            f"{len(content['delay'])} delay equations in {content['protocol']['seconds']} s by "
+            f"{content['protocol']['workers']} processes on a loaded machine.",
             "",
             "## Kinds of motion",
             "",
@@ -201,7 +212,7 @@ def main() -> None:
         import funcspace.dynamics.annotations as package
 
         lines = []
-        for kind in ("flow", "map"):
+        for kind in SYSTEMS:
             rows = ",\n".join(f"  {json.dumps(n)}: {json.dumps(r)}" for n, r in content[kind].items())
             lines.append(f' "{kind}": {{\n{rows}\n }}')
         head = f' "version": {VERSION},\n "protocol": {json.dumps(content["protocol"])}'

@@ -133,6 +133,8 @@ def test_systems_are_listed_and_described(capsys):
     assert "there are flow, map, delay" in capsys.readouterr().err
     assert main(["systems", "--motion", "transient", "--dimension", "3"]) == 0
     assert "LiuChen" in capsys.readouterr().out.split()
+    assert main(["systems", "--motion", "hyperchaotic", "--kind", "delay"]) == 0
+    assert capsys.readouterr().out.split() == ["IkedaDelay", "VossDelay"]
 
 
 def test_demo_of_a_chaotic_system_writes_what_it_says(tmp_path, capsys):

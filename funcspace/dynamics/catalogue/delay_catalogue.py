@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from funcspace.dynamics.annotations.annotations import Annotations
+from funcspace.dynamics.annotations.measured import measured_annotations
 from funcspace.dynamics.catalogue import dysts_equations as dysts
 from funcspace.dynamics.catalogue.delay_equations import CompiledDelayFunction, DelayFormula
 from funcspace.dynamics.catalogue.delay_system import DelaySystem
@@ -34,7 +34,7 @@ def named_delay_system(name: str) -> DelaySystem:
         scale=np.array(record["std"][:1]),
         description=record["description"] or "",
         citation=record["citation"] or "",
-        annotations=Annotations(dysts=dysts.published(record)),
+        annotations=measured_annotations("delay", name, dysts.published(record)),
     )
 
 

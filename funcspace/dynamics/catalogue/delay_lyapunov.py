@@ -17,6 +17,7 @@ import numpy as np
 
 from funcspace.dynamics.catalogue.delay_history import FIT, NODES, Pieces
 from funcspace.dynamics.catalogue.delay_trajectory import History, histories_on_attractor
+from funcspace.dynamics.catalogue.lyapunov import LocalExponents, over_stretches
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.integrators.outcome import DONE
 from funcspace.dynamics.integrators.solve import ABSOLUTE, LARGEST, SMALLEST, Guards, writable
@@ -25,7 +26,7 @@ from funcspace.errors import InputError, SolverError
 if TYPE_CHECKING:
     from funcspace.dynamics.catalogue.delay_system import DelaySystem
 
-__all__ = ["lyapunov_spectrum"]
+__all__ = ["MOST", "local_exponents", "lyapunov_spectrum"]
 
 UNITS, WARM_UP, SHORTEST_WARM_UP, BLOCKS, MOST = 3_000, 0.1, 60, 4, 40
 # Between two orthonormalisations the longest vector may outgrow the shortest by this much, in natural logarithms.
@@ -67,6 +68,33 @@ def lyapunov_spectrum(
     SolverError
         When a solution diverges.
     """
+    local = local_exponents(
+        system, time=time, exponents=exponents, seed=seed, batch=batch, tolerance=tolerance, workers=workers
+    )
+    value, error, by_solution = over_stretches(local.rates, np.isfinite(local.rates[..., 0]))
+    order = np.argsort(-value, kind="stable")
+    total = local.duration * local.rates[..., 0].size
+    return Estimate(value[order], error[order], {"time": total, "solutions": by_solution[:, order]})
+
+
+def local_exponents(
+    system: DelaySystem,
+    *,
+    time: float | None = None,
+    exponents: int = 4,
+    seed: int = 0,
+    batch: int = 8,
+    blocks: int = BLOCKS,
+    tolerance: float = 1e-8,
+    workers: int | None = None,
+) -> LocalExponents:
+    """The exponents of successive stretches of solutions, as `lyapunov_spectrum` measures them, without divergences.
+
+    Parameters
+    ----------
+    time, exponents, seed, batch, tolerance, workers : as there.
+    blocks : stretches of each solution.
+    """
     if not 1 <= exponents <= MOST:
         raise InputError(f"exponents must be from 1 to {MOST}; got exponents={exponents}")
     if batch < 2:
@@ -81,17 +109,10 @@ def lyapunov_spectrum(
     pieces, origins = histories_on_attractor(system, np.random.SeedSequence(seed).entropy, delays.max(axis=1))
     growth, spans = _carried(
         system, [_with_tangents(each, exponents, reach) for each in pieces], delays, origins, total / batch, exponents,
-        tolerance, workers,
+        blocks, tolerance, workers,
     )  # fmt: skip
-    rates = growth / spans[..., None]
-    by_solution = growth.sum(axis=1) / spans.sum(axis=1)[:, None]
-    value = by_solution.mean(axis=0)
-    error = np.maximum(
-        by_solution.std(axis=0, ddof=1) / np.sqrt(batch),
-        rates.reshape(-1, exponents).std(axis=0, ddof=1) / np.sqrt(batch * BLOCKS),
-    )
-    order = np.argsort(-value, kind="stable")
-    return Estimate(value[order], error[order], {"time": float(spans.sum()), "solutions": by_solution[:, order]})
+    rates = (growth / spans[..., None]).transpose(1, 0, 2)
+    return LocalExponents(rates, np.full(rates.shape[:2], np.nan), float(spans.mean()))
 
 
 def _with_tangents(pieces: Pieces, vectors: int, reach: float) -> Pieces:
@@ -112,6 +133,7 @@ def _carried(
     origins: np.ndarray,
     each: float,
     vectors: int,
+    blocks: int,
     tolerance: float,
     workers: int | None,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -122,7 +144,7 @@ def _carried(
     d, rows, history, guards = system.dimension, len(pieces), History.joined(pieces), Guards()
     scale = writable(np.broadcast_to(np.asarray(system.scale, dtype=np.float64), d).copy())
     atol = writable(ABSOLUTE * tolerance * np.tile(scale, 1 + vectors))
-    growth, spans, codes = np.zeros((rows, BLOCKS, vectors)), np.zeros((rows, BLOCKS)), np.zeros(rows)
+    growth, spans, codes = np.zeros((rows, blocks, vectors)), np.zeros((rows, blocks)), np.zeros(rows)
     address, warm = system.equations.tangent_address(vectors), max(WARM_UP * each, SHORTEST_WARM_UP * delays.max())
     packed = writable(np.broadcast_to(system.packed, (rows, len(system.packed))))
     given, starts = writable(delays), writable(origins)
@@ -130,7 +152,7 @@ def _carried(
     def work(start: int, stop: int) -> None:
         carry_functions(
             address, start, stop, history.ranges, history.knots, history.coefficients, given, starts, packed, warm,
-            each / BLOCKS, SPREAD, scale, tolerance, atol, guards.limit / ABSOLUTE, guards.max_steps, growth, spans,
+            each / blocks, SPREAD, scale, tolerance, atol, guards.limit / ABSOLUTE, guards.max_steps, growth, spans,
             codes,
         )  # fmt: skip
 

@@ -41,8 +41,8 @@ class DelaySystem(AbstractSystem):
     period : dominant period, the unit of `points_per_period`; None where it is not known.
     scale : typical size of each component, for tolerances, (dimension,).
     description, citation : texts of the database.
-    annotations : as `annotations.dysts`, numbers of the database, not all of which are right. Other parameters have
-        none.
+    annotations : exponents, dimensions, times and the kind of its motion as measured, and beside them, as
+        `annotations.dysts`, the numbers of the database, not all of which are right. Other parameters have none.
 
     Examples
     --------
@@ -251,15 +251,18 @@ class DelaySystem(AbstractSystem):
 
     @cached_property
     def largest_exponent(self) -> float:
-        """The largest Lyapunov exponent, measured once; the unit of `points_per_lyapunov_time` is its inverse.
+        """The largest Lyapunov exponent, from the annotations or measured; its inverse is the Lyapunov time.
 
         Raises
         ------
         InputError
             When it is not positive beyond three standard errors.
         """
-        spectrum = self.lyapunov_spectrum(exponents=2)
-        return self._positive(Estimate(spectrum[0], float(spectrum.error[0])))
+        found = self.annotations.largest_exponent
+        if found is None:
+            spectrum = self.lyapunov_spectrum(exponents=2)
+            found = Estimate(spectrum[0], float(spectrum.error[0]))
+        return self._positive(found)
 
     @property
     def time_unit(self) -> float:

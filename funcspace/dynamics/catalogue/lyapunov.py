@@ -112,7 +112,7 @@ class LocalExponents:
     Attributes
     ----------
     rates : growth per time along each tangent vector, in the order of the vectors, (blocks, orbits, exponents).
-    divergences : mean divergence over each stretch, (blocks, orbits).
+    divergences : mean divergence over each stretch, (blocks, orbits); NaN of delay equations, which have none.
     duration : length of a stretch.
     """
 

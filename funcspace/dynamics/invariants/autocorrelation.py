@@ -96,7 +96,8 @@ def correlations(series: Series, most: int) -> FloatArray:
 
     x = series.values - series.values.mean(axis=1, keepdims=True)
     variance = np.square(x).mean(axis=1)
-    bad = np.argwhere(~(np.ptp(series.values, axis=1) > 1e-12 * np.abs(series.values).max(axis=1)))
+    varying = np.ptp(series.values, axis=1) > 1e-12 * np.abs(series.values).max(axis=1)
+    bad = np.argwhere(~(varying & (variance > 0)))  # squares may underflow
     if len(bad):
         raise InputError(f"component {bad[0][1]} of {series.name} does not vary and has no autocorrelation")
     size = next_fast_len(series.length + most, real=True)

@@ -148,7 +148,7 @@ def _correlation_sum(
     from funcspace.dynamics.invariants import _pair_kernels as kernels
 
     spread = values.std(axis=0)
-    varying = np.ptp(values, axis=0) > 1e-12 * np.abs(values).max(axis=0)
+    varying = (np.ptp(values, axis=0) > 1e-12 * np.abs(values).max(axis=0)) & (spread > 0)  # squares may underflow
     if not varying.any():
         raise InputError("the trajectory does not vary: all its samples are one point, of dimension 0")
     points = (values - values.mean(axis=0))[:, varying]

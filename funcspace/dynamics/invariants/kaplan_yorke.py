@@ -12,6 +12,9 @@ from funcspace.errors import InputError
 
 __all__ = ["kaplan_yorke_dimension"]
 
+# Orbits whose scatter tells the variance of a sum of exponents, however many exponents there are.
+ENOUGH = 8
+
 
 def kaplan_yorke_dimension(spectrum: Any, *, complete: bool = True) -> Estimate:
     r"""The dimension at which the sum of the largest exponents, interpolated, becomes negative.
@@ -62,7 +65,7 @@ def _known_covariance(spectrum: Estimate, n: int) -> np.ndarray | None:
     if "covariance" in spectrum.details:
         return np.asarray(spectrum.details["covariance"])
     orbits = np.asarray(spectrum.details.get("orbits", ()))
-    if len(spectrum.shape) == 1 and orbits.ndim == 2 and orbits.shape[1] == n and len(orbits) > n:
+    if len(spectrum.shape) == 1 and orbits.ndim == 2 and orbits.shape[1] == n and len(orbits) >= min(n + 1, ENOUGH):
         return np.cov(orbits.T).reshape(n, n) / len(orbits)
     return None
 

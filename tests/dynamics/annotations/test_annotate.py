@@ -7,6 +7,7 @@ import pytest
 
 import funcspace.dynamics as dynamics
 from funcspace.dynamics.annotations.annotate import annotate
+from funcspace.dynamics.annotations.annotate_delayed import _angles
 from funcspace.dynamics.annotations.settled import lifetime, settling
 from funcspace.errors import InputError
 
@@ -86,6 +87,32 @@ def test_a_linear_system_is_regular_and_two_circles_are_a_torus():
     assert abs(torus.correlation_dimension.value - 2.0) < 0.3
 
 
+def test_delay_equations():
+    blood = annotate(dynamics.system("MackeyGlass").with_parameters(tau=17.0), effort=0.2)
+    assert blood.kind == "chaotic" and 0.003 < blood.largest_exponent.value < 0.008  # published: 0.0055 to 0.007
+    assert abs(blood.kaplan_yorke_dimension.value - 2.1) < 0.1  # Farmer 1982, 2.10
+    assert 1.5 < blood.correlation_dimension.value < 2.4 and blood.mean_divergence is None
+
+    def decay(t, x, before):
+        return -x + 0.5 * before
+
+    rest = annotate(dynamics.system(decay, initial=[1.0], delays=(1.0,)), effort=0.02)
+    assert rest.kind == "regular" and abs(rest.largest_exponent.value + 0.315) < 0.01
+    assert rest.kaplan_yorke_dimension.value == 0.0 and rest.correlation_dimension is None
+
+
+def test_a_component_that_wanders_is_an_angle():
+    def turn(t, x, before):
+        return [np.sin(before[0]), -x[1] + before[0]]
+
+    assert _angles(dynamics.system(turn, initial=[1.0, 0.0], delays=(2.0,))).tolist() == [False, False]
+    assert _angles(dynamics.system("SprottDelay")).tolist() == [True]
+    wanders = annotate(dynamics.system("SprottDelay"), effort=0.1)
+    assert wanders.decorrelation_time < 10.0 and wanders.correlation_dimension.value > 1.7
+
+
 def test_bad_input():
+    with pytest.raises(InputError, match="flows, maps and delay equations; got 'Lorenz'"):
+        annotate("Lorenz")
     with pytest.raises(InputError, match="effort must be a positive number"):
         annotate(dynamics.system("Lorenz"), effort=0.0)

@@ -12,7 +12,7 @@ from funcspace.dynamics.annotations.subsets import in_subset, of_kind
 from funcspace.dynamics.estimate import Estimate
 from funcspace.errors import InputError
 
-SYSTEMS = [(kind, name) for kind in ("flow", "map") for name in dynamics.systems(kind)]
+SYSTEMS = [(kind, name) for kind in ("flow", "map", "delay") for name in dynamics.systems(kind)]
 FLOWS = dynamics.systems("flow")
 
 
@@ -74,6 +74,39 @@ def test_spectra_obey_their_laws(name):
             6.0 * errors.max(), 5e-3 * abs(values).max(), 20.0 / known.periods
         )
     assert (known.lifetime is not None) == (known.kind in ("transient", "escaping"))
+
+
+@pytest.mark.parametrize("name", dynamics.systems("delay"))
+def test_leading_exponents_of_delay_equations(name):
+    known = annotations(name, "delay")
+    values, errors = np.array(known.spectrum.value), np.array(known.spectrum.error)
+    assert (np.diff(values) <= 0).all() and values.sum() < 0 and known.mean_divergence is None
+    # the equations do not depend on time, and no solution comes to rest: one exponent vanishes
+    assert (abs(values) < 5.0 * errors).any()
+    positive = int((values > 3.0 * errors).sum())
+    assert known.kind == ("regular", "chaotic", "hyperchaotic")[min(positive, 2)]
+    dimension = known.kaplan_yorke_dimension
+    assert positive + 0.9 < dimension.value < len(values) and dimension.error < 0.01 * dimension.value
+    if known.correlation_dimension is None:
+        assert dimension.value > 8.0  # more than so many states show
+    else:
+        assert known.correlation_dimension.value < dimension.value + 3.0 * known.correlation_dimension.error
+
+
+def test_delay_equations_by_their_motion():
+    assert dynamics.systems("delay", kind_of="hyperchaotic") == ("IkedaDelay", "VossDelay")
+    assert dynamics.systems(kind_of="regular", dimension=1) == ("MackeyGlass",)
+    assert {"PiecewiseCircuit", "ScrollDelay", "SprottDelay"} < set(dynamics.systems(kind_of="chaotic"))
+    cycle = dynamics.system("MackeyGlass")  # at its delay, 16; the database says 0.073
+    assert cycle.annotations.dysts["maximum_lyapunov_estimated"] > 0.07
+    assert abs(cycle.annotations.largest_exponent.value) < 5.0 * cycle.annotations.largest_exponent.error
+    with pytest.raises(InputError, match="MackeyGlass has no Lyapunov time"):
+        cycle.trajectory(10, points_per_lyapunov_time=20)
+    assert cycle.with_parameters(tau=17.0).annotations.kind is None
+    scroll = dynamics.system("ScrollDelay")
+    assert scroll.trajectory(10, points_per_lyapunov_time=20).domain.step == pytest.approx(
+        1.0 / (20 * scroll.annotations.largest_exponent.value), rel=1e-12
+    )
 
 
 def test_systems_that_are_not_chaotic_though_the_database_says_so():

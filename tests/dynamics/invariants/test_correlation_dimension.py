@@ -87,6 +87,8 @@ def test_bad_input():
         m.correlation_dimension(np.zeros((50, 2)))
     with pytest.raises(InputError, match="does not vary"):
         m.correlation_dimension(np.ones((500, 2)))
+    with pytest.raises(InputError, match="does not vary"):
+        m.correlation_dimension(1e-170 * np.random.default_rng(0).normal(size=(500, 2)))
     with pytest.raises(InputError, match="region"):
         m.correlation_dimension(henon(500), region=(1.0, 0.1))
     with pytest.raises(InputError, match="theiler"):
