@@ -1,4 +1,4 @@
-"""Make a version of the frozen data: two independent orbits of every flow, a state per period, and content hashes.
+"""Make a version of the frozen data: two independent orbits of every system, states now and then, and content hashes.
 
 A version that is published is never made again; a new one gets a new number. Without --write the stored version is
 only compared with what this machine integrates.
@@ -19,82 +19,137 @@ import numpy as np
 
 import funcspace.dynamics as dynamics
 import funcspace.dynamics.frozen_data as package
+from funcspace.dynamics.catalogue.delay_trajectory import histories_on_attractor
 from funcspace.dynamics.catalogue.trajectory import starts
-from funcspace.dynamics.frozen_data.frozen_record import FrozenRecord, content_hash, frozen_names, frozen_record
+from funcspace.dynamics.frozen_data.frozen_record import (
+    GROUPS,
+    SPLITS,
+    FrozenRecord,
+    Kind,
+    content_hash,
+    frozen_names,
+    frozen_record,
+)
 from funcspace.dynamics.frozen_data.frozen_trajectory import integrated
+from funcspace.dynamics.frozen_data.segments import delay_state, pieces_of_state, segments_of
 
 PROTOCOL: dict[str, Any] = {"segments": 50, "points": 100, "seed": 0, "method": "auto", "tolerance": 1e-13}
+POINTS, MAP_POINTS, DELAY_TOLERANCE = 5_000, 10, 1e-12
+# A segment of a delay equation is so long that the largest exponent amplifies by at most exp of this; its state is
+# followed by pieces to this many scales.
+EFOLDS, FITTED, MOST_PIECES = 8.0, 1e-8, 256
 
 
-def records(name: str, version: int) -> list[FrozenRecord]:
-    found = dynamics.system(name)
-    assert found.period is not None
-    first, before = starts(found, np.random.SeedSequence(PROTOCOL["seed"]).entropy, 2)
-    spacing, made = found.period / 100.0, []
-    scale = np.broadcast_to(np.asarray(found.scale, dtype=np.float64), found.dimension).copy()
-    for i, split in enumerate(("train", "test")):
+def made(name: str, kind: Kind, version: int) -> list[FrozenRecord]:
+    """Both records of a system."""
+    found: Any = dynamics.system(name, kind=kind)
+    entropy = np.random.SeedSequence(PROTOCOL["seed"]).entropy
+    options, first, before = {"flow": _flow, "map": _map, "delay": _delay}[kind](found, entropy)
+    records = []
+    for i, split in enumerate(SPLITS):
         start = float(before[i]) if found.equations.explicit_time else 0.0
+        whole = FrozenRecord(
+            name, split, version, kind, first[i : i + 1], options["points"], options["spacing"], start, found.packed,
+            options["scale"], PROTOCOL["seed"], PROTOCOL["method"], options["tolerance"], "",
+        )  # fmt: skip
         checkpoints = [first[i]]
-        for k in range(PROTOCOL["segments"]):
-            record = FrozenRecord(
-                name, split, version, np.stack([checkpoints[-1]] * 2), PROTOCOL["points"], spacing,
-                start + k * PROTOCOL["points"] * spacing, found.packed, scale, PROTOCOL["seed"], PROTOCOL["method"],
-                PROTOCOL["tolerance"], "",
-            )  # fmt: skip
-            checkpoints.append(_end(found, record))
-        record = replace(record, checkpoints=np.stack(checkpoints), start=start)
-        made.append(replace(record, sha256=content_hash(integrated(found, record), scale)))
-    return made
+        for k in range(options["segments"]):
+            begin = start + k * whole.points * whole.spacing
+            one = replace(whole, checkpoints=np.stack([checkpoints[-1]] * 2), start=begin)
+            checkpoints.append(segments_of(found, one)[1][0])
+        record = replace(whole, checkpoints=np.stack(checkpoints))
+        records.append(replace(record, sha256=content_hash(integrated(found, record), record.scale)))
+    return records
 
 
-def _end(found: dynamics.System, record: FrozenRecord) -> np.ndarray:
-    from funcspace.dynamics.integrators.solve import solve
+def _flow(found: Any, entropy: Any) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    scale = np.broadcast_to(np.asarray(found.scale, dtype=np.float64), found.dimension).copy()
+    chosen = {key: PROTOCOL[key] for key in ("segments", "points", "tolerance")}
+    return {**chosen, "spacing": found.period / 100.0, "scale": scale}, *starts(found, entropy, 2)
 
-    times = record.start + record.spacing * np.arange(record.points + 1)
-    outcome = solve(
-        found.equations, record.checkpoints[:1], record.parameters[None], times, tolerance=record.tolerance,
-        scale=record.scale, method="auto", name=found.name,
-    )  # fmt: skip
-    return outcome.values[0, -1]
+
+def _map(found: Any, entropy: Any) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    # Some wander without bound; how far they come in an iteration is their scale.
+    scale = np.diff(found.reference_orbit[0], axis=0).std(axis=0)
+    options = {"segments": POINTS // MAP_POINTS, "points": MAP_POINTS, "tolerance": PROTOCOL["tolerance"]}
+    return {**options, "spacing": 1.0, "scale": np.where(scale > 0, scale, 1.0)}, *starts(found, entropy, 2)
+
+
+def _delay(found: Any, entropy: Any) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    reach, scale = float(found.delay_rows(found.packed[None]).max()), np.array(found.scale, dtype=np.float64)
+    growth = max(0.0, float(found.annotations.largest_exponent)) * found.period
+    periods = max(each for each in (1, 2, 5, 10, 25, 50) if each == 1 or each * growth <= EFOLDS)
+    histories, before = histories_on_attractor(found, entropy, np.full(2, reach))
+    count, fine = 8, np.linspace(-reach, 0.0, 5001)
+    while count < MOST_PIECES:
+        fitted = [pieces_of_state(delay_state(each, 0.0, reach, count), reach, found.dimension) for each in histories]
+        gaps = [np.abs(f(fine) - h(fine)) / scale for f, h in zip(fitted, histories, strict=True)]
+        if max(gap.max() for gap in gaps) < FITTED:
+            break
+        count *= 2
+    options = {"segments": 50 // periods, "points": 100 * periods, "tolerance": DELAY_TOLERANCE}
+    options |= {"spacing": found.period / 100.0, "scale": scale}
+    return options, np.stack([delay_state(each, 0.0, reach, count) for each in histories]), before
+
+
+def entry_of(records: list[FrozenRecord], offset: int) -> tuple[dict[str, Any], int]:
+    """What the file says of a system, and the offset of the next one."""
+    one = records[0]
+    entry: dict[str, Any] = {
+        "spacing": one.spacing,
+        "scale": one.scale.tolist(),
+        "parameters": one.parameters.tolist(),
+    }
+    segments, entries = len(one.checkpoints) - 1, one.checkpoints.shape[1]
+    own = {"segments": segments, "points": one.points, "tolerance": one.tolerance}
+    entry |= {key: value for key, value in own.items() if value != PROTOCOL[key]}
+    if entries != len(one.scale):
+        entry["entries"] = entries
+    for record in records:
+        entry[record.split] = {"offset": offset, "start": record.start, "sha256": record.sha256}
+        offset += record.checkpoints.size
+    return entry, offset
 
 
 def write(version: int) -> None:
+    """Make the groups that a version lacks; what it has stays as it is."""
     folder = Path(package.__path__[0])
-    target = folder / f"version{version}.json"
-    if target.exists():
-        raise SystemExit(f"version {version} is there already; a version is never made again")
-    described: dict[str, Any] = {"version": version, "protocol": PROTOCOL, "systems": {}}
+    target, numbers = folder / f"version{version}.json", folder / f"version{version}.npy"
+    described: dict[str, Any] = {"version": version, "protocol": PROTOCOL}
     values: list[np.ndarray] = []
-    offset = 0
-    for name in dynamics.systems("flow"):
-        made = records(name, version)
-        entry: dict[str, Any] = {
-            "spacing": made[0].spacing,
-            "scale": made[0].scale.tolist(),
-            "parameters": made[0].parameters.tolist(),
-        }
-        for record in made:
-            entry[record.split] = {"offset": offset, "start": record.start, "sha256": record.sha256}
-            values.append(record.checkpoints.ravel())
-            offset += record.checkpoints.size
-        described["systems"][name] = entry
-        logging.info("%s", name)
-    rows = ",\n".join(f"  {json.dumps(n)}: {json.dumps(e)}" for n, e in described["systems"].items())
-    head = f' "version": {version},\n "protocol": {json.dumps(PROTOCOL)}'
-    target.write_text(f'{{\n{head},\n "systems": {{\n{rows}\n }}\n}}\n', encoding="utf-8")
-    np.save(folder / f"version{version}.npy", np.concatenate(values))
+    if target.exists():
+        described, values = json.loads(target.read_text(encoding="utf-8")), [np.load(numbers)]
+    missing = [kind for kind, group in GROUPS.items() if group not in described]
+    if not missing:
+        raise SystemExit(f"version {version} is complete; a version is never made again")
+    offset = sum(each.size for each in values)
+    for kind in missing:
+        described[GROUPS[kind]] = {}
+        for name in dynamics.systems(kind):
+            records = made(name, kind, version)
+            described[GROUPS[kind]][name], offset = entry_of(records, offset)
+            values += [record.checkpoints.ravel() for record in records]
+            logging.info("%s %s: %d states of %d entries", kind, name, *records[0].checkpoints.shape)
+    parts = [f' "version": {version}', f' "protocol": {json.dumps(described["protocol"])}']
+    for group in GROUPS.values():
+        rows = ",\n".join(f"  {json.dumps(n)}: {json.dumps(e)}" for n, e in described[group].items())
+        parts.append(f' "{group}": {{\n{rows}\n }}')
+    target.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
+    np.save(numbers, np.concatenate(values))
 
 
 def compare(version: int) -> None:
-    differing = 0
-    for name in frozen_names(version):
-        found = dynamics.system(name, kind="flow")
-        for split in ("train", "test"):
-            record = frozen_record(name, split, version=version)
-            if content_hash(integrated(found, record), record.scale) != record.sha256:
-                differing += 1
-                logging.info("%s, %s: another hash, though every segment ends where it did", name, split)
-    logging.info("version %d: %d of %d hashes differ", version, differing, 2 * len(frozen_names(version)))
+    differing, count = 0, 0
+    for kind in GROUPS:
+        for name in frozen_names(version, kind=kind):
+            found = dynamics.system(name, kind=kind)
+            for split in SPLITS:
+                record = frozen_record(name, split, kind=kind, version=version)
+                count += 1
+                if content_hash(integrated(found, record), record.scale) != record.sha256:
+                    differing += 1
+                    logging.info("%s, %s: another hash, though every segment ends where it did", name, split)
+    logging.info("version %d: %d of %d hashes differ", version, differing, count)
 
 
 def main() -> None:

@@ -14,10 +14,13 @@ import numpy as np
 from funcspace.dynamics.catalogue.abstract_system import unknown
 from funcspace.errors import InputError
 
-__all__ = ["FrozenRecord", "Split", "content_hash", "frozen_names", "frozen_record"]
+__all__ = ["FrozenRecord", "Kind", "Split", "content_hash", "frozen_names", "frozen_record"]
 
 Split = Literal["train", "test"]
+Kind = Literal["flow", "map", "delay"]
 SPLITS: tuple[Split, ...] = ("train", "test")
+# Where the file of a version has the systems of each kind; a name means the first that has it.
+GROUPS: dict[Kind, str] = {"flow": "systems", "map": "maps", "delay": "delays"}
 VERSIONS = (1,)
 DIGITS = 1e3
 
@@ -28,20 +31,23 @@ class FrozenRecord:
 
     Attributes
     ----------
-    name, split, version : which one.
-    checkpoints : states (segments + 1, dimension), `points` apart; each segment is integrated from its own.
+    name, split, version, kind : which one; the kind is "flow", "map" or "delay".
+    checkpoints : states (segments + 1, entries), `points` apart; each segment is integrated from its own. Of a delay
+        equation a state is the solution over the last delay, at the nodes that `frozen_data.segments` takes.
     points : samples per segment.
     spacing : time between samples.
     start : time of the first sample, where time occurs in the equations.
     parameters : as the compiled code takes them.
     scale : size of each component, for tolerances and for the hash.
-    seed, method, tolerance : how the checkpoints were made, and segments are integrated.
+    seed, method, tolerance : how the checkpoints were made, and segments are integrated; a map has neither of the
+        last two.
     sha256 : hash of the content, see `content_hash`.
     """
 
     name: str
     split: Split
     version: int
+    kind: Kind
     checkpoints: np.ndarray
     points: int
     spacing: float
@@ -83,36 +89,51 @@ def _checked(version: int) -> int:
     return version
 
 
-def frozen_names(version: int = 1) -> tuple[str, ...]:
-    """The systems that a version holds.
+def frozen_names(version: int = 1, *, kind: Kind | None = None) -> tuple[str, ...]:
+    """The systems that a version holds, of all kinds or of one.
 
-    >>> len(frozen_names())
-    129
+    Raises
+    ------
+    InputError
+        For an unknown version or kind.
+
+    Examples
+    --------
+    >>> [len(frozen_names(kind=kind)) for kind in ("flow", "map", "delay")]
+    [129, 23, 6]
     """
-    return tuple(_content(_checked(version))[0]["systems"])
+    described = _content(_checked(version))[0]
+    if kind not in (None, *GROUPS):
+        raise InputError(unknown("kind", kind, GROUPS))
+    names = [name for each in (GROUPS if kind is None else (kind,)) for name in described[GROUPS[each]]]
+    return tuple(dict.fromkeys(names))
 
 
-def frozen_record(name: str, split: Split = "train", *, version: int = 1) -> FrozenRecord:
+def frozen_record(name: str, split: Split = "train", *, kind: Kind | None = None, version: int = 1) -> FrozenRecord:
     """The record of a frozen trajectory.
 
     Raises
     ------
     InputError
-        For an unknown name, split or version.
+        For an unknown name, split, kind or version.
     """
     described, values = _content(_checked(version))
     if split not in SPLITS:
         raise InputError(f"the split must be one of {', '.join(SPLITS)}; got {split!r}")
-    if name not in described["systems"]:
-        raise InputError(unknown("frozen system", name, described["systems"]))
-    system, protocol = described["systems"][name], described["protocol"]
-    own = system[split]
-    dimension, rows = len(system["scale"]), protocol["segments"] + 1
-    states = values[own["offset"] : own["offset"] + rows * dimension].reshape(rows, dimension)
+    names = frozen_names(version, kind=kind)
+    if name not in names:
+        raise InputError(unknown(f"frozen {kind or 'system'}", name, names))
+    kind = kind or next(each for each in GROUPS if name in described[GROUPS[each]])
+    system = described[GROUPS[kind]][name]
+    protocol, own = {**described["protocol"], **system}, system[split]
+    rows = protocol["segments"] + 1
+    entries = system.get("entries", len(system["scale"]))
+    states = values[own["offset"] : own["offset"] + rows * entries].reshape(rows, entries)
     return FrozenRecord(
         name,
         split,
         version,
+        kind,
         states,
         protocol["points"],
         system["spacing"],

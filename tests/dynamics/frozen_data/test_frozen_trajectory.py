@@ -10,6 +10,7 @@ import pytest
 import funcspace.dynamics as dynamics
 from funcspace.dynamics.frozen_data.frozen_record import content_hash, frozen_names, frozen_record
 from funcspace.dynamics.frozen_data.frozen_trajectory import frozen, integrated
+from funcspace.dynamics.frozen_data.segments import pieces_of_state
 from funcspace.errors import InputError, SolverError
 
 NAMES = ("Lorenz", "Rossler", "HyperRossler", "Duffing", "ThomasLabyrinth", "DoublePendulum", "Torus")
@@ -28,7 +29,42 @@ def test_the_record_of_lorenz():
     # Written here once more, so that the file cannot change unnoticed.
     assert frozen_record("Lorenz", "train").sha256[:16] == "b7569177843d9428"
     assert frozen_record("Lorenz", "test").sha256[:16] == "12c9936cb0ac5d10"
-    assert len(frozen_names()) == 129
+    assert len(frozen_names(kind="flow")) == 129 and len(frozen_names()) == 157  # Duffing is a flow and a map
+
+
+@pytest.mark.parametrize("kind", ["map", "delay"])
+def test_maps_and_delay_equations_are_what_was_recorded(kind):
+    assert frozen_names(kind=kind) == dynamics.systems(kind)
+    for name in frozen_names(kind=kind):
+        for split in ("train", "test"):
+            record = frozen_record(name, split, kind=kind)
+            found = frozen(name, split, kind=kind)
+            values = found.numpy()
+            assert values.shape == (5000, len(record.scale)) and content_hash(values, record.scale) == record.sha256
+            assert found.domain.step == record.spacing and record.kind == kind
+            # the last entries of a state are those of the instant itself
+            first = record.checkpoints[:-1, -len(record.scale) :]
+            np.testing.assert_allclose(values[:: record.points], first, rtol=1e-12, atol=1e-12)
+
+
+def test_records_of_a_map_and_of_a_delay_equation():
+    assert frozen_record("Henon").sha256[:16] == "c6454f0f2ee5a53c"
+    assert frozen_record("MackeyGlass", "test").sha256[:16] == "9d7756a26e3d97d5"
+    iterates = frozen("Henon").numpy()
+    henon = dynamics.system("Henon")
+    np.testing.assert_allclose(henon.rhs(iterates[:-1]), iterates[1:], atol=1e-8)
+    assert frozen("Duffing").numpy().shape[1] == 3 and frozen("Duffing", kind="map").numpy().shape[1] == 2
+
+
+def test_segments_of_a_delay_equation_make_one_solution():
+    record, delayed = frozen_record("ScrollDelay"), dynamics.system("ScrollDelay")
+    assert len(record.checkpoints) == 51
+    exact = integrated(delayed, record)
+    coarser = integrated(delayed, replace(record, tolerance=1e-11))
+    assert (coarser != exact).any() and abs(coarser - exact).max() < 1e-5
+    history = pieces_of_state(record.checkpoints[0], 10.0, 1)
+    whole = delayed.trajectory(301, dt=record.spacing, initial=lambda t: history(np.array([t]))[0]).numpy()
+    np.testing.assert_allclose(exact[:301], whole, atol=1e-5)
 
 
 def test_hashes_do_not_depend_on_the_last_bits_and_see_small_changes():
@@ -75,5 +111,11 @@ def test_bad_input():
         frozen("Lorentz")
     with pytest.raises(InputError, match="one of train, test; got 'valid'"):
         frozen("Lorenz", "valid")
+    with pytest.raises(InputError, match="unknown frozen map 'Lorenz'; there are Baker"):
+        frozen("Lorenz", kind="map")
+    with pytest.raises(InputError, match="unknown kind 'field'; there are flow, map, delay"):
+        frozen_names(kind="field")
+    with pytest.raises(InputError, match="wrapped=True is for flows and maps"):
+        frozen("MackeyGlass", wrapped=True)
     with pytest.raises(InputError, match="versions 1 of the frozen data; got 2"):
         frozen("Lorenz", version=2)
