@@ -128,7 +128,7 @@ def fit(
     Raises
     ------
     InputError
-        When data are empty or hold NaN, or a setting is out of range.
+        When data are empty or hold NaN, a setting is out of range, or there is no such device.
     CheckpointError
         When `folder` holds a run with other settings.
     SolverError
@@ -353,17 +353,17 @@ def _fabric(precision: str, accelerator: str, devices: int | str) -> Any:
         from lightning_fabric import Fabric
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "0")) if "TORCHELASTIC_RUN_ID" in os.environ else 0
+    layout: dict[str, Any] = {"devices": devices}
     if local:
-        nodes = int(os.environ["WORLD_SIZE"]) // local
-        fabric = Fabric(
-            accelerator=accelerator,
-            devices=local,
-            num_nodes=nodes,
-            strategy="ddp",
-            precision=PRECISIONS[precision],
-        )
-    else:
-        fabric = Fabric(accelerator=accelerator, devices=devices, precision=PRECISIONS[precision])
+        layout = {"devices": local, "num_nodes": int(os.environ["WORLD_SIZE"]) // local, "strategy": "ddp"}
+    try:
+        fabric = Fabric(accelerator=accelerator, precision=PRECISIONS[precision], **layout)
+    except Exception as error:  # of many kinds: no such name, no such device, no package for it, too few of them
+        known = [name for name, there in (("cuda", torch.cuda), ("mps", torch.mps)) if there.is_available()]
+        raise InputError(
+            f"cannot train on accelerator={accelerator!r} with devices={layout['devices']!r}; this machine has "
+            f"{', '.join(['cpu', *known])}. {error}"
+        ) from error
     fabric.launch()
     return fabric
 

@@ -42,7 +42,9 @@ class Supervised:
         for name, given in (("data", data), ("validation", validation)):
             if given is not None and not isinstance(given, OperatorData):
                 raise InputError(
-                    f"{name} must be OperatorData, got {type(given).__name__}; see OperatorData.from_arrays"
+                    f"{name} must be OperatorData, got {type(given).__name__}; see OperatorData.from_arrays. Models of "
+                    "dynamical systems learn from trajectories by an algorithm of their own, such as "
+                    "algorithm=fs.dynamics.SparseTeacherForcing()"
                 )
         packing = Packing.for_data(data, inputs=self.normalise_inputs, outputs=self.normalise_outputs)
         if validation is not None:

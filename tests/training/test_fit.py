@@ -163,6 +163,13 @@ def test_settings_out_of_range(data: fs.OperatorData, change: dict, message: str
         fs.fit(Affine(), data, **({"epochs": 1} | change), **QUIET)
 
 
+@pytest.mark.parametrize("accelerator", ["tpu", "quantum", *([] if torch.cuda.is_available() else ["cuda"])])
+def test_devices_that_are_not_there(data: fs.OperatorData, accelerator: str) -> None:
+    options = {name: value for name, value in QUIET.items() if name != "accelerator"}
+    with pytest.raises(fs.InputError, match=f"cannot train on accelerator='{accelerator}'.*this machine has cpu"):
+        fs.fit(Affine(), data, epochs=1, accelerator=accelerator, **options)
+
+
 def test_data_of_the_wrong_kind() -> None:
     with pytest.raises(fs.InputError, match="data must be OperatorData, got list"):
         fs.fit(Affine(), [1, 2, 3], epochs=1, **QUIET)

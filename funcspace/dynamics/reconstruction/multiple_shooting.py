@@ -15,7 +15,7 @@ from funcspace.dynamics.reconstruction.forcing_gain import ConstantGain
 from funcspace.dynamics.reconstruction.models.neural_ode import NeuralODE
 from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
 from funcspace.dynamics.reconstruction.reconstruction_task import ReconstructionTask, WindowLoss, mean_square
-from funcspace.dynamics.reconstruction.recordings_for import recordings_for, training_recordings
+from funcspace.dynamics.reconstruction.recordings_for import held_out_recordings, training_recordings
 from funcspace.dynamics.reconstruction.segments import Segments
 from funcspace.dynamics.reconstruction.window_recipe import WINDOW_RECIPE
 from funcspace.dynamics.reconstruction.windows import Windows
@@ -48,8 +48,9 @@ class MultipleShooting:
     anneal : steps.
     start_rate : the starts learn at this multiple of the learning rate.
     latent_weight, observation_weight : weights of the models' penalties.
-    inputs : external inputs at the instants of the data, a Function over the same Times.
+    inputs : external inputs at the instants of the data, a Function over the same Times; used as they are.
     missing : whether NaN in the data stands for a missing value; it counts in no loss.
+    validation_inputs : external inputs at the instants of the validation data, which must have no missing values.
 
     An epoch takes each segment once. By default `fit` trains for 200 epochs of batches of 64 segments with Adam, its
     rate falling from 3e-3 to 3e-5 exponentially. The reconstruction does not keep the starts.
@@ -65,6 +66,7 @@ class MultipleShooting:
     observation_weight: float = 0.0
     inputs: Any = None
     missing: bool = False
+    validation_inputs: Any = None
 
     recipe = replace(
         WINDOW_RECIPE,
@@ -112,12 +114,10 @@ class MultipleShooting:
             if length < 1:
                 raise InputError(f"a trajectory of {shortest} instants cannot be cut into {self.segments} segments")
         segments = Segments(recordings, length, device=device, dtype=dtype)
-        held_out = None
-        if validation is not None:
-            held_out = recordings_for(validation, model, inputs=None, missing=self.missing, name="validation")
+        held_out = held_out_recordings(validation, model, inputs=self.validation_inputs)
         description = {
             "algorithm": "MultipleShooting",
-            **{f.name: getattr(self, f.name) for f in fields(self) if f.name != "inputs"},
+            **{f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("inputs", "validation_inputs")},
             "trajectories": [[len(v) for v in r.values] for r in recordings],
             "step": recordings[0].step,
             "means": [[round(float(m), 12) for m in r.mean] for r in recordings],

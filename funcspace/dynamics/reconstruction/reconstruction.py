@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from funcspace.dynamics.estimate import Estimate
+from funcspace.dynamics.reconstruction.free_run_scores import free_run_scores
 from funcspace.dynamics.reconstruction.models.history_model import HistoryModel
-from funcspace.dynamics.reconstruction.recordings_for import check_components
+from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
+from funcspace.dynamics.reconstruction.recordings_for import check_components, driven
 from funcspace.dynamics.reconstruction.windows import PerReplica, Recording, as_recording
 from funcspace.errors import InputError
 from funcspace.functions import Function, FunctionSpace
@@ -101,7 +103,8 @@ class Reconstruction:
         initial : the state to start from, a Function over Times, single or batched. Its last instant counts; models
             such as NVAR need `context` of them and make use of all.
         steps : how many times to apply the map.
-        inputs : external inputs of the steps, a Function over `steps` instants.
+        inputs : external inputs of the steps, a Function over `steps` instants, for a model that takes some; zeros for
+            a run without.
 
         Returns
         -------
@@ -112,17 +115,17 @@ class Reconstruction:
         Raises
         ------
         InputError
-            When the initial state has other components, another step, too few instants, or is not finite.
+            When the initial state has other components, another step, too few instants, or is not finite; when inputs
+            are missing or do not fit.
         """
-        if steps < 1:
-            raise InputError(f"steps must be at least 1, got {steps}")
+        positive_integers(steps=steps)
         if self.steps:
             raise InputError("the replicas make steps of different lengths; run one: reconstruction.replica(index)")
         past = self._states(initial)
         batch = past.shape[:-2]
         past = past.reshape(-1, *past.shape[-2:])
         flat = past[:, -1]
-        driving = None if inputs is None else self._driving(inputs, steps, len(flat))
+        driving = self._driving(inputs, steps, len(flat))
         if self.replicas is not None:
             flat = flat.expand(self.replicas, *flat.shape)
             driving = None if driving is None else driving.expand(self.replicas, *driving.shape)
@@ -130,8 +133,6 @@ class Reconstruction:
         weight = next(self.model.parameters())
         if isinstance(self.model, HistoryModel):
             self._check_context(past)
-            if driving is not None:
-                raise InputError(f"{type(self.model).__name__} takes no external inputs")
             generated = self.model.generate(((past - mean) / scale).to(weight), steps)
         else:
             standard = ((flat - mean) / scale).to(weight)
@@ -145,10 +146,11 @@ class Reconstruction:
         values = whole.reshape(*shape[:-2], *space.coefficient_shape)
         return Function(space, values.to(initial.dtype), name=self.name, units=self.units)
 
-    def __call__(self, trajectory: Function) -> Function:
+    def __call__(self, trajectory: Function, *, inputs: Function | None = None) -> Function:
         """The state one step after each state of a trajectory, over the instants one step later.
 
-        Of models that need a context, the states that follow its first full one and all after it.
+        Of models that need a context, the states that follow its first full one and all after it. `inputs` are the
+        external inputs at these later instants, for a model that takes some.
         """
         states = self._states(trajectory)
         flat = states.reshape(-1, states.shape[-1])
@@ -161,7 +163,9 @@ class Reconstruction:
                 history = ((states - self.mean) / self.scale).to(weight)
                 following = self.model.follow(history.reshape(-1, *states.shape[-2:])).flatten(0, 1)
         else:
-            following = self.model.generate(((flat - self.mean) / self.scale).to(weight), 1)[:, 0]
+            driving = self._driving(inputs, states.shape[-2], len(flat) // states.shape[-2])
+            drive = None if driving is None else driving.reshape(len(flat), 1, -1).to(weight)
+            following = self.model.generate(((flat - self.mean) / self.scale).to(weight), 1, inputs=drive)[:, 0]
         values = following.to("cpu", torch.float64) * self.scale + self.mean
         first = trajectory.space.domain.start + self.context * self.step
         times = Times(first, self.step, states.shape[-2] - self.context + 1, self.time_unit)
@@ -170,66 +174,53 @@ class Reconstruction:
             space, values.reshape(*states.shape[:-2], *space.coefficient_shape).to(trajectory.dtype), name=self.name
         )
 
-    def evaluate(self, test: Any, **options: Any) -> dict[str, Any]:
+    def evaluate(
+        self, test: Any, *, inputs: Any = None, bins: int | None = None, smoothing: float = 20.0, horizon: int = 20
+    ) -> dict[str, Any]:
         """Scores of a free run beside test trajectories; arrays of one value per replica where there are several.
 
-        `PerReplica` gives each replica a test of its own. See `scores`.
+        State-space divergence, spectral distance and n-step prediction error, by the protocol of the published tables:
+        start at the first state of each test trajectory, run freely for 1.25 times its length, leave out the first
+        quarter, compare with all of the test; on standardised components. Medians over trajectories. Models that need a
+        context start after that of each test trajectory, and their prediction error is a mean over at most about a
+        thousand starts. Models with external inputs run under those of the test, over its instants; the first quarter
+        is left out of both.
+
+        Parameters
+        ----------
+        test : trajectories as for training; `PerReplica` gives each replica a test of its own.
+        inputs : external inputs at the instants of the test.
+        bins, smoothing, horizon : of the three scores.
+
+        Raises
+        ------
+        InputError
+            When the test has other components, another step, NaN, or lacks the inputs that the model takes.
         """
         each = test.data if isinstance(test, PerReplica) else [test]
         if isinstance(test, PerReplica) and len(each) != self.replicas:
             raise InputError(f"PerReplica holds {len(each)} tests; the model has replicas={self.replicas}")
-        found = self.scores([as_recording(one, name="test") for one in each], **options)
+        drives = driven(inputs, len(each))
+        recordings = [as_recording(one, drive, name="test") for one, drive in zip(each, drives, strict=True)]
+        found = self.scores(recordings, bins=bins, smoothing=smoothing, horizon=horizon)
         return {name: values if self.replicas is not None else float(values[0]) for name, values in found.items()}
 
     def scores(
         self, recordings: Sequence[Recording], *, bins: int | None = None, smoothing: float = 20.0, horizon: int = 20
     ) -> dict[str, np.ndarray]:
-        """State-space divergence, spectral distance and n-step prediction error, one value per replica.
-
-        The protocol of the published tables: start at the first state of each test trajectory, run freely for 1.25
-        times its length, leave out the first quarter, compare with all of the test; on standardised components.
-        Medians over trajectories. Models that need a context start after that of each test trajectory, and their
-        prediction error is a mean over at most about a thousand starts.
-        """
-        from funcspace.dynamics.metrics import prediction_error, spectral_distance, state_space_divergence
-
+        """What `evaluate` gives, one value per replica; of one recording for all of them or of one for each."""
         check_components(recordings, len(self.components), "test")
-        count = 1 if self.replicas is None else self.replicas
-        found: dict[str, list[float]] = {
-            "state_space_divergence": [], "spectral_distance": [], f"prediction_error_{horizon}": []
-        }  # fmt: skip
-        for i in range(count):
-            model = self.model if self.replicas is None else self.model.replica(i)
+        found: list[dict[str, float]] = []
+        for i in range(self.replicas or 1):
             recording = recordings[i if len(recordings) > 1 else 0]
-            mean, scale = model.mean.double(), model.scale.double()
-            each: dict[str, list[float]] = {name: [] for name in found}
-            weight = next(model.parameters())
-            for values in recording.values:
-                truth = (values - mean) / scale
-                length = len(truth)
-                started = isinstance(model, HistoryModel)
-                if started:
-                    self._check_context(truth)
-                first = truth[: self.context] if started else truth[0]
-                run = model.generate(first[None].to(weight), length + length // 4)[0, length // 4 :]
-                generated = run.to("cpu", torch.float64).numpy()
-                reference = truth.numpy()
-                options: dict[str, Any] = {} if bins is None else {"bins": bins}
-                each["state_space_divergence"].append(float(state_space_divergence(reference, generated, **options)))
-                each["spectral_distance"].append(float(spectral_distance(reference, generated, smoothing=smoothing)))
-                each[f"prediction_error_{horizon}"].append(
-                    float(
-                        prediction_error(
-                            _Forecaster(model, weight, self.context),
-                            reference,
-                            horizon,
-                            stride=max(1, length // 1000) if started else 1,
-                        )
-                    )
+            self._check_step(recording.step, self._step_of(i), "the test")
+            model = self.model if self.replicas is None else self.model.replica(i)
+            found.append(
+                free_run_scores(
+                    model, recording, context=self.context, bins=bins, smoothing=smoothing, horizon=horizon
                 )
-            for name, values_of in each.items():
-                found[name].append(float(np.median(values_of)))
-        return {name: np.array(values) for name, values in found.items()}
+            )  # fmt: skip
+        return {name: np.array([scores[name] for scores in found]) for name in found[0]}
 
     def lyapunov_spectrum(
         self,
@@ -243,6 +234,8 @@ class Reconstruction:
         seed: int = 0,
     ) -> Estimate:
         """Lyapunov exponents of the model along a free run, per unit of time of the data, largest first.
+
+        External inputs, of a model that takes some, are zero.
 
         Parameters
         ----------
@@ -301,6 +294,11 @@ class Reconstruction:
                 f"{type(self.model).__name__} starts from at least {self.context} instants; got {states.shape[-2]}"
             )
 
+    @staticmethod
+    def _check_step(step: float | None, own: float, what: str) -> None:
+        if step is None or not np.isclose(step, own, rtol=1e-6):
+            raise InputError(f"this model makes steps of {own:g}; {what} has steps of {step}")
+
     def _broadcast(self, vector: Tensor) -> Tensor:
         return vector[:, None, :] if vector.ndim == 2 else vector
 
@@ -312,20 +310,31 @@ class Reconstruction:
             raise InputError(
                 f"this model was trained on the components {self.components}; got {function.space.components}"
             )
-        if times.count > 1 and (times.step is None or not np.isclose(times.step, self.step, rtol=1e-6)):
-            raise InputError(f"this model makes steps of {self.step:g}; the trajectory has steps of {times.step}")
+        if times.count > 1:
+            self._check_step(times.step, self.step, "the trajectory")
         states = function.coefficients.detach().to("cpu", torch.float64)
         states = states.reshape(*function.batch_shape, times.count, len(self.components))
         if not bool(states.isfinite().all()):
             raise InputError("the trajectory holds NaN or infinity")
         return states
 
-    def _driving(self, inputs: Function, steps: int, batch: int) -> Tensor:
+    def _driving(self, inputs: Any, steps: int, batch: int) -> Tensor | None:
+        """Inputs of the steps of each trajectory, (batch, steps, inputs); None where the model takes none."""
+        wanted = getattr(self.model, "inputs", 0)
+        if inputs is None and not wanted:
+            return None
+        if not wanted:
+            raise InputError(f"this {type(self.model).__name__} takes no external inputs")
+        if not isinstance(inputs, Function) or not isinstance(inputs.space.domain, Times):
+            raise InputError(
+                f"the model takes {wanted} external inputs: inputs must be a Function over {steps} instants, one for "
+                f"each step; got {type(inputs).__name__}"
+            )
         values = inputs.coefficients.detach().to("cpu", torch.float64)
         values = values.reshape(*inputs.batch_shape, -1, len(inputs.space.components))
-        if values.shape[-2] != steps or values.shape[-1] != self.model.inputs:
+        if values.shape[-2] != steps or values.shape[-1] != wanted:
             raise InputError(
-                f"inputs must hold {self.model.inputs} components at {steps} instants; got {values.shape[-1]} at "
+                f"inputs must hold {wanted} components at {steps} instants; got {values.shape[-1]} at "
                 f"{values.shape[-2]}"
             )
         return values.expand(batch, steps, -1) if values.ndim == 2 else values.reshape(batch, steps, -1)
@@ -336,18 +345,3 @@ class Reconstruction:
             f"Reconstruction({several}{type(self.model).__name__}: {', '.join(self.components)}, latent "
             f"{self.model.latent}, {self.parameters:,} parameters, step {self.step:g})"
         )
-
-
-@dataclass(frozen=True)
-class _Forecaster:
-    """A model of standardised components as what `prediction_error` asks for."""
-
-    model: Any
-    like: Tensor
-    context: int
-
-    def forecast(self, context: Any, horizon: int) -> Any:
-        """Free runs from the last states of contexts (batch, time, components)."""
-        history = torch.as_tensor(context).to(self.like)
-        start = history if isinstance(self.model, HistoryModel) else history[:, -1]
-        return self.model.generate(start, horizon).double()

@@ -9,7 +9,7 @@ from funcspace.dynamics.reconstruction.models.forced_model import ForcedModel
 from funcspace.dynamics.reconstruction.windows import PerReplica, Recording, as_recording
 from funcspace.errors import InputError
 
-__all__ = ["check_components", "recordings_for", "training_recordings"]
+__all__ = ["check_components", "driven", "held_out_recordings", "recordings_for", "training_recordings"]
 
 
 def check_components(recordings: Sequence[Recording], observed: int, name: str) -> None:
@@ -22,6 +22,15 @@ def check_components(recordings: Sequence[Recording], observed: int, name: str) 
             )
 
 
+def driven(inputs: Any, count: int) -> Sequence[Any]:
+    """The external inputs of each of `count` recordings; all the same unless `inputs` is `PerReplica`."""
+    if not isinstance(inputs, PerReplica):
+        return [inputs] * count
+    if len(inputs.data) != count:
+        raise InputError(f"inputs are PerReplica of {len(inputs.data)}, and there are {count} recordings")
+    return inputs.data
+
+
 def recordings_for(data: Any, model: ForcedModel, *, inputs: Any, missing: bool, name: str) -> list[Recording]:
     """One recording for all replicas, or one for each where `data` is `PerReplica`.
 
@@ -32,10 +41,29 @@ def recordings_for(data: Any, model: ForcedModel, *, inputs: Any, missing: bool,
     if isinstance(data, PerReplica):
         if model.replicas != len(data.data):
             raise InputError(f"PerReplica holds {len(data.data)} recordings; the model has replicas={model.replicas}")
-        recordings = [as_recording(each, missing=missing, name=name) for each in data.data]
+        driving = driven(inputs, len(data.data))
+        recordings = [
+            as_recording(each, drive, missing=missing, name=name)
+            for each, drive in zip(data.data, driving, strict=True)
+        ]
     else:
         recordings = [as_recording(data, inputs, missing=missing, name=name)]
     check_components(recordings, model.observed, name)
+    return recordings
+
+
+def held_out_recordings(validation: Any, model: ForcedModel, *, inputs: Any) -> list[Recording] | None:
+    """Recordings to score free runs against, with the external inputs that the model takes; None where there are none.
+
+    Raises
+    ------
+    InputError : missing values; inputs that are missing or more or fewer than the model's; what `recordings_for`
+        refuses.
+    """
+    if validation is None:
+        return None
+    recordings = recordings_for(validation, model, inputs=inputs, missing=False, name="validation")
+    _check_inputs(recordings, model, "validation_inputs")
     return recordings
 
 
@@ -47,7 +75,14 @@ def training_recordings(data: Any, model: ForcedModel, *, inputs: Any, missing: 
     InputError : another number of inputs than the model's; what `recordings_for` refuses.
     """
     recordings = recordings_for(data, model, inputs=inputs, missing=missing, name="data")
-    given = 0 if recordings[0].inputs is None else recordings[0].inputs[0].shape[1]
-    if given != model.inputs:
-        raise InputError(f"the model takes {model.inputs} external inputs; the algorithm gives {given}")
+    _check_inputs(recordings, model, "inputs")
     return recordings
+
+
+def _check_inputs(recordings: Sequence[Recording], model: ForcedModel, setting: str) -> None:
+    for recording in recordings:
+        given = 0 if recording.inputs is None else recording.inputs[0].shape[1]
+        if given != model.inputs:
+            raise InputError(
+                f"the model takes {model.inputs} external inputs; the algorithm gives {given}, by its setting {setting}"
+            )

@@ -12,8 +12,9 @@ from funcspace.dynamics.reconstruction.forcing_gain import AdaptiveGain, Constan
 from funcspace.dynamics.reconstruction.forcing_interval import forcing_interval
 from funcspace.dynamics.reconstruction.forcing_strength import ESTIMATORS, Estimator
 from funcspace.dynamics.reconstruction.models.forced_model import ForcedModel
+from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.dynamics.reconstruction.reconstruction_task import ReconstructionTask, WindowLoss
-from funcspace.dynamics.reconstruction.recordings_for import recordings_for, training_recordings
+from funcspace.dynamics.reconstruction.recordings_for import held_out_recordings, training_recordings
 from funcspace.dynamics.reconstruction.window_recipe import BATCH_SIZE, BATCHES, WINDOW_RECIPE
 from funcspace.dynamics.reconstruction.windows import Recording, Windows
 from funcspace.errors import InputError
@@ -36,16 +37,16 @@ class _WindowTraining:
     forced: int | None = None
     inputs: Any = None
     missing: bool = False
+    validation_inputs: Any = None
 
     def __post_init__(self) -> None:
-        if self.sequence < 1:
-            raise InputError(f"sequence must be at least 1, got {self.sequence}")
+        positive_integers(sequence=self.sequence)
         weights = ("noise", "latent_weight", "observation_weight", "attractor_weight")
         for name in weights:
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name} must not be negative, got {getattr(self, name)}")
-        if self.forced is not None and (isinstance(self.forced, bool) or self.forced < 1):
-            raise InputError(f"forced must be a positive integer, got {self.forced!r}")
+        if self.forced is not None:
+            positive_integers(forced=self.forced)
         if not 0.0 < self.attractor_share <= 1.0:
             raise InputError(f"attractor_share must lie in (0, 1], got {self.attractor_share}")
 
@@ -72,7 +73,9 @@ class _WindowTraining:
             self.noise, self.noisy_targets, self.latent_weight, self.observation_weight, self.attractor_weight,
             self.attractor_share, self.forced,
         )  # fmt: skip
-        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "inputs"}
+        settings = {
+            f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("inputs", "validation_inputs")
+        }
         description = {
             "algorithm": type(self).__name__,
             **{name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()},
@@ -80,9 +83,7 @@ class _WindowTraining:
             "step": recordings[0].step,
             "means": [[round(float(m), 12) for m in r.mean] for r in recordings],
         }
-        held_out = None
-        if validation is not None:
-            held_out = recordings_for(validation, model, inputs=None, missing=self.missing, name="validation")
+        held_out = held_out_recordings(validation, model, inputs=self.validation_inputs)
         return ReconstructionTask(
             model, recordings, windows, gain, terms, samples=BATCHES * BATCH_SIZE, anneal=anneal, validation=held_out,
             description=description,
@@ -110,8 +111,9 @@ class SparseTeacherForcing(_WindowTraining):
         pulls the map of the last units to the identity.
     forced : partial forcing: only so many of the first units are forced, of those that data can force (the N that are
         read out, all M where the observation is affine or a network, the components of other models).
-    inputs : external inputs at the instants of the data, a Function over the same Times.
+    inputs : external inputs at the instants of the data, a Function over the same Times; used as they are.
     missing : whether NaN in the data stands for a missing value; it forces nothing and counts in no loss.
+    validation_inputs : external inputs at the instants of the validation data, which must have no missing values.
 
     An epoch is 50 steps; each draws its windows at random. By default `fit` trains for 400 epochs of batches of 16
     windows with RAdam, its rate falling from 5e-3 to 1e-5 exponentially.
@@ -124,8 +126,8 @@ class SparseTeacherForcing(_WindowTraining):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.interval is not None and self.interval < 1:
-            raise InputError(f"interval must be at least 1, got {self.interval}")
+        if self.interval is not None:
+            positive_integers(interval=self.interval)
 
     def _gain(self, model: ForcedModel, recordings: list[Recording]) -> tuple[Gain, int]:
         interval = self.interval
@@ -154,13 +156,13 @@ class GeneralizedTeacherForcing(_WindowTraining):
     every, keep : steps between estimates, and the share of the old alpha that is kept on the way down.
     sequence, noise, noisy_targets, latent_weight, observation_weight : as for `SparseTeacherForcing`; no noise by
         default.
-    attractor_weight, attractor_share, forced, inputs, missing : as for `SparseTeacherForcing`.
+    attractor_weight, attractor_share, forced, inputs, missing, validation_inputs : as for `SparseTeacherForcing`.
 
     An epoch is 50 steps; each draws its windows at random. By default `fit` trains for 1000 epochs of batches of 16
     windows with RAdam, its rate falling from 1e-3 to 1e-6 exponentially; the published tables take 5000.
     """
 
-    alpha: float | tuple[float, ...] | str = 0.1
+    alpha: float | tuple[float, ...] | list[float] | str = 0.1
     final: float | None = None
     anneal: int = 20_000
     estimator: Estimator = "product_bound"
@@ -175,8 +177,10 @@ class GeneralizedTeacherForcing(_WindowTraining):
             if self.alpha != "adaptive":
                 raise InputError(f'alpha must be a number, one for each replica, or "adaptive"; got {self.alpha!r}')
         else:
+            if isinstance(self.alpha, list):
+                object.__setattr__(self, "alpha", tuple(self.alpha))
             values = self.alpha if isinstance(self.alpha, tuple) else (self.alpha,)
-            if not all(0.0 <= a <= 1.0 for a in values):
+            if not all(isinstance(a, int | float) and 0.0 <= a <= 1.0 for a in values):
                 raise InputError(f"alpha must lie between 0 and 1, got {self.alpha}")
         if self.final is not None and not (0.0 < self.final <= 1.0 and self.alpha != "adaptive"):
             raise InputError(f"final must lie in (0, 1] and goes with a constant alpha only; got {self.final}")

@@ -97,7 +97,11 @@ def as_recording(data: Any, inputs: Any = None, *, missing: bool = False, name: 
         raise InputError(
             f"{name} must be finite; component {components[component]!r} is {float(stacked[row, component])} at sample "
             f"{row}"
-            + ("" if missing else "; for training by forcing or shooting, missing=True takes NaN as a missing value")
+            + (
+                ""
+                if missing or name != "data"
+                else "; for training by forcing or shooting, missing=True takes NaN as a missing value"
+            )
         )
     driving = None
     if inputs is not None:
@@ -108,6 +112,13 @@ def as_recording(data: Any, inputs: Any = None, *, missing: bool = False, name: 
     unit = first.space.domain.unit
     recording = Recording(tuple(values), driving, step, components, first.name, first.units, unit)
     if name != "inputs":
+        unseen = stacked.isnan().all(dim=0).nonzero()
+        if len(unseen):
+            raise InputError(
+                f"component {components[int(unseen[0])]!r} of {name} has no values, only NaN; leave it out"
+            )
+        if len(stacked) < 2:
+            raise InputError(f"{name} holds a single instant; dynamics take at least two")
         flat = (~(recording.scale > 1e-12 * recording.mean.abs())).nonzero()
         if len(flat):
             raise InputError(

@@ -130,8 +130,28 @@ def test_exported_equations_are_the_map(name):
     assert latex.startswith(r"\begin{aligned}") and latex.count(r"\begin{pmatrix}") == len(model.scan_weights()[0])
 
 
+def test_latent_states_may_be_an_array(tent, tent_orbit):
+    code = tent.symbolic_code(tent_orbit.numpy())
+    np.testing.assert_array_equal(code.sequence, tent.symbolic_code(tent_orbit).sequence)
+
+
 def test_bad_questions(tent):
-    with pytest.raises(fs.InputError, match="max_order must be at least 1"):
-        tent.cycles(max_order=0)
-    with pytest.raises(fs.InputError, match="latent=1"):
-        tent.symbolic_code(torch.zeros(5, 2))
+    for order in (0, 1.5):
+        with pytest.raises(fs.InputError, match="max_order must be a positive integer"):
+            tent.cycles(max_order=order)
+    for wrong in (torch.zeros(5, 2), np.zeros(5), None, "orbit"):
+        with pytest.raises(fs.InputError, match=r"expected one trajectory.*latent states \(time, 1\); got"):
+            tent.symbolic_code(wrong)
+    times = fs.FunctionSpace(fs.Times(0.0, 1.0, 9))
+    batch = fs.Function(times, torch.zeros(2, 9, dtype=torch.float64))
+    with pytest.raises(fs.InputError, match="expected one trajectory"):
+        tent.symbolic_code(batch)
+    with pytest.raises(fs.InputError, match="the orbit holds NaN"):
+        tent.symbolic_code(torch.full((5, 1), math.nan))
+    with pytest.raises(fs.InputError, match="steps must be a positive integer"):
+        tent.symbolic_code(batch[0], steps=0)
+    for ask in (tent.fixed_points, lambda regions: tent.cycles(2, regions=regions)):
+        with pytest.raises(fs.InputError, match=r"must be regions \(count, bits=1\) of this map; got \(4,\)"):
+            ask([0, 1, 1, 0])
+    with pytest.raises(fs.InputError, match="style must be"):
+        tent.equations("matlab")

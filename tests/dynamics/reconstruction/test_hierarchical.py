@@ -214,6 +214,8 @@ class TestBadInput:
     def test_data(self, family):
         with pytest.raises(fs.InputError, match="PerReplica holds 1 recordings; the model has replicas=5"):
             fs.fit(family.model, PerReplica([rotation(0.1)]), algorithm=GTF(), epochs=1)
+        with pytest.raises(fs.InputError, match="each of the 5 subjects learns from a recording of its own"):
+            fs.fit(family.model, rotation(0.1), algorithm=GTF(), epochs=1)
         with pytest.raises(fs.InputError, match="PerReplica holds 1 tests; the model has replicas=5"):
             family.evaluate(PerReplica([rotation(0.1)]))
         with pytest.raises(fs.InputError, match="a recording for each subject"):

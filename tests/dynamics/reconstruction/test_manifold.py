@@ -195,8 +195,13 @@ def test_bad_input(lozi):
     point = next(c for c in lozi.fixed_points() if c.states[0, 1] > 0.0)
     with pytest.raises(fs.InputError, match='"unstable" or "stable", got \'centre\''):
         lozi.manifold(point, "centre")
-    with pytest.raises(fs.InputError, match="steps must be at least 1, got 0"):
+    for nothing in (None, 3, [point]):
+        with pytest.raises(fs.InputError, match=r"expected a fixed point or cycle, such as model\.fixed_points"):
+            lozi.manifold(nothing)
+    with pytest.raises(fs.InputError, match="steps must be a positive integer, got 0"):
         lozi.manifold(point, steps=0)
+    with pytest.raises(fs.InputError, match=r"regions must be regions \(count, bits=1\) of this map; got \(2, 3\)"):
+        lozi.manifold(point, "stable", regions=np.zeros((2, 3)))
     with pytest.raises(fs.InputError, match="extent must be larger than the norm"):
         lozi.manifold(point, extent=0.1)
     with pytest.raises(fs.InputError, match="the cycle has 2 units; the model has 9"):

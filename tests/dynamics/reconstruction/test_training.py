@@ -171,6 +171,12 @@ class TestForcing:
         torch.manual_seed(1)
         assert other.loss(model, np.arange(4)).item() == a
 
+    def test_strengths_of_replicas_may_be_a_list(self, circle):
+        model = fs.dynamics.ClippedShallowPLRNN(2, 2, 5, replicas=2)
+        task = begun(model.double(), circle, GTF(alpha=[0.1, 0.3], sequence=20))
+        window, _ = task.windows.draw(3, 2)
+        np.testing.assert_allclose(task.gain.at(model, window, 0.0)[:, 0].numpy(), [0.1, 0.3])
+
     def test_annealed_strength(self, circle):
         model = fs.dynamics.ALRNN(2, 4, 1).double()
         task = begun(model, circle, GTF(alpha=0.4, final=0.1, anneal=2, sequence=20))
@@ -355,6 +361,13 @@ class TestBadInput:
         flat = trajectory(torch.stack([torch.arange(100.0), torch.ones(100)], dim=1))
         with pytest.raises(fs.InputError, match="component 'y' of data is constant"):
             begun(model, flat, STF())
+        empty = trajectory(torch.stack([torch.arange(100.0), torch.full((100,), math.nan)], dim=1))
+        with pytest.raises(fs.InputError, match="component 'y' of data has no values, only NaN"):
+            begun(model, empty, STF(missing=True))
+        with pytest.raises(fs.InputError, match="a single instant"):
+            begun(model, circle[:1], STF())
+        with pytest.raises(fs.InputError, match=r"learn from trajectories.*algorithm=fs\.dynamics"):
+            fs.fit(model, circle, epochs=1)
         with pytest.raises(fs.InputError, match="the model observes 3 components; the data have 2"):
             begun(fs.dynamics.ALRNN(3, 4, 1), circle, STF())
         with pytest.raises(fs.InputError, match="takes 1 external inputs; the algorithm gives 0"):
@@ -389,9 +402,13 @@ class TestBadInput:
             (lambda: GTF(alpha=1.5), "alpha must lie between 0 and 1"),
             (lambda: GTF(alpha="slow"), '"adaptive"'),
             (lambda: GTF(estimator="largest"), "estimator must be one of"),
-            (lambda: STF(interval=0), "interval must be at least 1"),
+            (lambda: GTF(alpha=None), "alpha must lie between 0 and 1"),
+            (lambda: STF(interval=0), "interval must be a positive integer, got 0"),
+            (lambda: STF(interval="auto"), "interval must be a positive integer, got 'auto'"),
+            (lambda: STF(forced=1.5), "forced must be a positive integer"),
             (lambda: STF(noise=-1.0), "noise must not be negative"),
-            (lambda: STF(sequence=0), "sequence must be at least 1"),
+            (lambda: STF(sequence=0), "sequence must be a positive integer"),
+            (lambda: STF(sequence=50.5), "sequence must be a positive integer"),
         ],
     )
     def test_settings(self, make, message):
@@ -399,8 +416,9 @@ class TestBadInput:
             make()
 
     def test_rollouts(self, circle, trained):
-        with pytest.raises(fs.InputError, match="steps must be at least 1"):
-            trained.rollout(circle[:1], 0)
+        for steps in (0, 1.5):
+            with pytest.raises(fs.InputError, match="steps must be a positive integer"):
+                trained.rollout(circle[:1], steps)
         with pytest.raises(fs.InputError, match=r"makes steps of 0\.1"):
             trained.rollout(trajectory(circle.coefficients, step=0.3), 3)
         broken = trajectory(torch.full((1, 2), math.nan))

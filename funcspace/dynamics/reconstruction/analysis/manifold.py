@@ -10,15 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from funcspace.dynamics.reconstruction.analysis.cycle import Cycle
 from funcspace.dynamics.reconstruction.analysis.find_cycles import every_region
 from funcspace.dynamics.reconstruction.analysis.polyline import clipped, images, preimages
+from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.errors import InputError
 from funcspace.optional import require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from funcspace.dynamics.reconstruction.analysis.cycle import Cycle
 
 __all__ = ["Manifold", "ManifoldKind", "find_manifold"]
 
@@ -96,11 +96,13 @@ def find_manifold(
     """Follow the local eigenspace of a cycle by the map, or by the inverses of its affine pieces."""
     if kind not in ("unstable", "stable"):
         raise InputError(f'kind must be "unstable" or "stable", got {kind!r}')
+    if not isinstance(cycle, Cycle):
+        raise InputError(
+            f"expected a fixed point or cycle, such as model.fixed_points()[0]; got {type(cycle).__name__}"
+        )
     if not cycle.admissible:
         raise InputError("a virtual cycle is no orbit of the map and has no manifolds; give an admissible one")
-    for name, value in {"steps": steps, "most": most, "samples": samples}.items():
-        if value < 1:
-            raise InputError(f"{name} must be at least 1, got {value}")
+    positive_integers(steps=steps, most=most, samples=samples)
     if cycle.states.shape[1] != model.latent:
         raise InputError(f"the cycle has {cycle.states.shape[1]} units; the model has {model.latent}")
     states = torch.from_numpy(cycle.states)

@@ -127,6 +127,11 @@ class HierarchicalPLRNN(ShallowMap):
 
     def standardise(self, recordings: list[Recording]) -> list[Recording]:
         """By mean and scale of all recordings together; of subjects to adapt to, by those of the first training."""
+        if len(recordings) != self.replicas:
+            raise InputError(
+                f"each of the {self.replicas} subjects learns from a recording of its own: give "
+                "PerReplica([recording of subject 0, ...])"
+            )
         if not bool(self.adapts):
             pooled = replace(recordings[0], values=tuple(v for r in recordings for v in r.values))
             self.mean.copy_(pooled.mean)

@@ -6,6 +6,7 @@ import copy
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ from funcspace.dynamics.reconstruction.models.linear_readout import positive_int
 from funcspace.dynamics.reconstruction.models.observation import Observation, ObservationKind
 from funcspace.dynamics.reconstruction.scan import Family, compiled_scan, has_compiled_scan, plain_scan
 from funcspace.errors import InputError
+from funcspace.functions import Function
+from funcspace.geometry import Times
 
 if TYPE_CHECKING:
     from funcspace.dynamics.reconstruction.analysis.cycle import Cycle
@@ -227,8 +230,7 @@ class PiecewiseLinearRNN(ForcedModel):
         bits = single.region(torch.zeros(1, self.latent, dtype=torch.float64)).shape[-1]
         if candidates is None and bits > 14:
             return find_cycles(single, 1, regions=None, restarts=restarts, seed=seed)
-        regions = None if candidates is None else torch.as_tensor(candidates, dtype=torch.bool)
-        return find_fixed_points(single, regions)
+        return find_fixed_points(single, self._bits(candidates, "candidates"))
 
     def cycles(
         self, max_order: int = 8, *, regions: Any = None, restarts: int = 40, seed: int = 0
@@ -244,10 +246,9 @@ class PiecewiseLinearRNN(ForcedModel):
         """
         from funcspace.dynamics.reconstruction.analysis.find_cycles import find_cycles
 
-        if max_order < 1:
-            raise InputError(f"max_order must be at least 1, got {max_order}")
+        positive_integers(max_order=max_order)
         single = self._for_analysis()
-        known = None if regions is None else torch.as_tensor(regions, dtype=torch.bool)
+        known = self._bits(regions, "regions")
         orders = range(1, max_order + 1)
         return {k: find_cycles(single, k, regions=known, restarts=restarts, seed=seed) for k in orders}
 
@@ -280,7 +281,7 @@ class PiecewiseLinearRNN(ForcedModel):
         """
         from funcspace.dynamics.reconstruction.analysis.manifold import find_manifold
 
-        known = None if regions is None else torch.as_tensor(regions, dtype=torch.bool)
+        known = self._bits(regions, "regions")
         return find_manifold(
             self._for_analysis(), point, kind, steps=steps, extent=extent, most=most, samples=samples, regions=known,
             seed=seed,
@@ -299,9 +300,7 @@ class PiecewiseLinearRNN(ForcedModel):
 
         single = self._for_analysis()
         step = 1.0
-        if isinstance(orbit, Tensor):
-            states = orbit.double()
-        else:
+        if isinstance(orbit, Function) and isinstance(orbit.space.domain, Times) and not orbit.batch_shape:
             if len(orbit.space.components) != self.observed:
                 raise InputError(
                     f"the model observes {self.observed} components; the orbit has {orbit.space.components}"
@@ -309,19 +308,38 @@ class PiecewiseLinearRNN(ForcedModel):
             values = torch.as_tensor(orbit.coefficients, dtype=torch.float64)
             step = orbit.space.domain.step or 1.0
             states = single.start((values.reshape(-1, self.observed) - single.mean) / single.scale)
-        if states.ndim != 2 or states.shape[1] != self.latent:
+        elif isinstance(orbit, Tensor | np.ndarray) and tuple(orbit.shape[1:]) == (self.latent,):
+            states = torch.as_tensor(orbit).double()
+        else:
+            shape = f" of shape {tuple(orbit.shape)}" if isinstance(orbit, Tensor | np.ndarray) else ""
+            what = repr(orbit) if isinstance(orbit, Function) else f"{type(orbit).__name__}{shape}"
             raise InputError(
-                f"expected a Function over Times or states (time, latent={self.latent}); got {tuple(states.shape)}"
+                f"expected one trajectory, a Function over Times, or latent states (time, {self.latent}); got {what}"
             )
         if steps is not None:
+            positive_integers(steps=steps)
             states = single.generate_latent(states[:1], steps)[0]
+        if not bool(states.isfinite().all()):
+            raise InputError("the orbit holds NaN or infinity, which lies in no region")
         return SymbolicCode.of(single.region(states).numpy(), step)
 
     def equations(self, style: Literal["numpy", "latex"] = "numpy") -> str:
         """The map as the source of a NumPy function `step(z)`, or as LaTeX; observations are not part of it."""
         from funcspace.dynamics.reconstruction.analysis.equations import as_latex, as_numpy
 
+        if style not in ("numpy", "latex"):
+            raise InputError(f'style must be "numpy" or "latex", got {style!r}')
         return as_latex(self._for_analysis()) if style == "latex" else as_numpy(self._for_analysis())
+
+    def _bits(self, regions: Any, name: str) -> Bool[Tensor, "count bit"] | None:
+        """Regions as the caller gives them, checked; None stays."""
+        if regions is None:
+            return None
+        known = torch.as_tensor(regions, dtype=torch.bool)
+        bits = self.region(next(self.parameters()).new_zeros(self.latent)).shape[-1]
+        if known.ndim != 2 or known.shape[1] != bits:
+            raise InputError(f"{name} must be regions (count, bits={bits}) of this map; got {tuple(known.shape)}")
+        return known
 
     def _for_analysis(self) -> PiecewiseLinearRNN:
         """A copy in double precision on the CPU."""
