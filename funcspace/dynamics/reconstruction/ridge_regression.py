@@ -18,11 +18,12 @@ from funcspace.errors import InputError
 
 __all__ = ["RidgeRegression", "ridge_solution", "triangular_factor"]
 
-RIDGES = tuple(10.0**k for k in range(-10, 1))
+RIDGES = tuple(10.0**k for k in range(-10, 4))
 STARTS = 8
 HORIZON = 200
 LONG_RUN = 2000
 FAR = 10.0
+EQUAL = 1.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +37,11 @@ class RidgeRegression:
 
     Parameters
     ----------
-    ridge : None chooses it among 1e-10, 1e-9, ..., 1: the read-out is solved on all but the last part of the last
+    ridge : None chooses it among 1e-10, 1e-9, ..., 1e3: the read-out is solved on all but the last part of the last
         trajectory and runs freely there, from several starts. Taken for all the data is the largest ridge whose error
-        is within twice the least, of those whose runs stay within ten standard deviations of the mean for 2000 steps,
-        if there are any. The squared error of a component is cut at 2, what an unrelated state of the attractor scores.
+        is at most 1.1 times the least, of those whose runs stay within ten standard deviations of the mean for 2000
+        steps, if there are any. The squared error of a component is cut at 2, what an unrelated state of the attractor
+        scores.
     noise : standard deviation of noise on the states that are predicted from, in units of each component's own; the
         targets are clean.
     washout : instants at the start of each trajectory that only drive the model; its `context` by default.
@@ -161,7 +163,7 @@ class RidgeRegression:
             records.append({"ridge": ridge, "free_run_error": float(error), "bounded": bool((run.abs() < FAR).all())})
         tried = [r for r in records if r["bounded"]] or records
         least = min(r["free_run_error"] for r in tried)
-        return max(r["ridge"] for r in tried if r["free_run_error"] <= 2.0 * least), records
+        return max(r["ridge"] for r in tried if r["free_run_error"] <= EQUAL * least), records
 
 
 def triangular_factor(rows: Iterable[Float[Tensor, "row column"]], columns: int) -> Float[Tensor, "some column"]:
