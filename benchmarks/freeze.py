@@ -34,10 +34,10 @@ from funcspace.dynamics.frozen_data.frozen_trajectory import integrated
 from funcspace.dynamics.frozen_data.segments import delay_state, pieces_of_state, segments_of
 
 PROTOCOL: dict[str, Any] = {"segments": 50, "points": 100, "seed": 0, "method": "auto", "tolerance": 1e-13}
-POINTS, MAP_POINTS, DELAY_TOLERANCE = 5_000, 10, 1e-12
-# A segment of a delay equation is so long that the largest exponent amplifies by at most exp of this; its state is
-# followed by pieces to this many scales.
-EFOLDS, FITTED, MOST_PIECES = 8.0, 1e-8, 256
+POINTS, MAP_POINTS, SHORT_POINTS, DELAY_TOLERANCE = 5_000, 10, 10, 1e-14
+# A segment is so long that the largest exponent amplifies by at most exp of this, on average; the state of a delay
+# equation is followed by pieces to this many scales.
+EFOLDS, FITTED, MOST_PIECES = 5.0, 1e-8, 256
 
 
 def made(name: str, kind: Kind, version: int) -> list[FrozenRecord]:
@@ -64,7 +64,9 @@ def made(name: str, kind: Kind, version: int) -> list[FrozenRecord]:
 
 def _flow(found: Any, entropy: Any) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
     scale = np.broadcast_to(np.asarray(found.scale, dtype=np.float64), found.dimension).copy()
-    chosen = {key: PROTOCOL[key] for key in ("segments", "points", "tolerance")}
+    growth = float(found.annotations.largest_exponent) * found.period
+    points = PROTOCOL["points"] if growth <= EFOLDS else SHORT_POINTS
+    chosen = {"segments": POINTS // points, "points": points, "tolerance": PROTOCOL["tolerance"]}
     return {**chosen, "spacing": found.period / 100.0, "scale": scale}, *starts(found, entropy, 2)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from funcspace.dynamics.annotations.annotations import Annotations
+from funcspace.dynamics.catalogue.sampling import as_numbers
 from funcspace.dynamics.estimate import Estimate
 from funcspace.errors import InputError
 from funcspace.geometry.cached_property import cached_property
@@ -34,9 +35,10 @@ class AbstractSystem(ABC):
     annotations: Annotations
 
     def __post_init__(self) -> None:
-        if self.period is not None and not (np.isfinite(self.period) and self.period > 0):
-            raise InputError(f"the period of {self.name} must be positive; got {self.period}")
-        sizes = np.asarray(self.scale, dtype=np.float64)
+        period = 1.0 if self.period is None else as_numbers(self.period, f"the period of {self.name}")
+        if np.ndim(period) or not (np.isfinite(period) and period > 0):
+            raise InputError(f"the period of {self.name} must be a positive number; got {self.period}")
+        sizes = as_numbers(self.scale, f"the scale of {self.name}")
         if sizes.shape not in ((), (1,), (self.equations.dimension,)):
             raise InputError(
                 f"{self.name} has {self.equations.dimension} components; its scale has shape {sizes.shape}"

@@ -239,5 +239,12 @@ def parameter_arguments(function: Callable[..., Any], skip: int) -> dict[str, An
                 f"argument {argument.name!r} of the right-hand side has no default; parameters follow the state "
                 f"and have one, such as {argument.name}=1.0"
             )
+        try:
+            np.asarray(argument.default, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"parameter {argument.name!r} of the right-hand side must be a number or an array; its default is "
+                f"{argument.default!r}"
+            ) from error
         found[argument.name] = argument.default
     return found

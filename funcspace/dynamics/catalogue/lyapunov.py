@@ -48,8 +48,9 @@ def lyapunov_spectrum(
 
     The orbits start on the attractor at random; the first tenth of each aligns the tangent vectors and does not count.
     The standard error is the larger of those of the means of orbits and of blocks of them. Tangent vectors do not see
-    jumps of the right-hand side: those of SprottMore alone, among the flows of the database, matter, and its annotated
-    exponent comes from neighbouring orbits instead.
+    jumps of the right-hand side: at one they would have to jump themselves, which takes the place of the surface and
+    the derivatives on both sides of it. Those of SprottMore alone, among the flows of the database, matter, and its
+    annotated exponent comes from neighbouring orbits instead.
 
     Parameters
     ----------

@@ -9,6 +9,7 @@ import numpy as np
 
 from funcspace.dynamics.catalogue.abstract_system import unknown
 from funcspace.dynamics.catalogue.formula import Formula, parameter_arguments
+from funcspace.dynamics.catalogue.sampling import as_numbers
 from funcspace.dynamics.catalogue.system import System
 from funcspace.dynamics.compiled.expression import TracingError
 from funcspace.errors import InputError
@@ -34,7 +35,7 @@ def own_system(
         raise InputError(unknown("kind", kind, ("flow", "map")))
     if initial is None:
         raise InputError("a system of one's own needs initial=..., a state to start from")
-    start = np.atleast_1d(np.asarray(initial, dtype=np.float64))
+    start = np.atleast_1d(as_numbers(initial, "the initial state"))
     size = len(start) if dimension is None else dimension
     if start.shape != (size,):
         raise InputError(f"initial must have as many components as the system, {size}; got shape {start.shape}")
@@ -47,7 +48,7 @@ def own_system(
         parameters=parameters,
         initial=start,
         period=1.0 if kind == "map" and period is None else period,
-        scale=1.0 if scale is None else np.asarray(scale, dtype=np.float64),
+        scale=1.0 if scale is None else as_numbers(scale, "the scale"),
     )
 
 
@@ -66,6 +67,7 @@ def _equations(
     try:
         formula = Formula.traced(function, len(start), shapes, discrete=discrete)
     except TracingError:
+        _check_plain(function, start, parameters, discrete)
         return CompiledFunction(function, len(start), shapes, discrete=discrete)
     packed = formula.pack(parameters)
     for k in range(STATES_TRIED):
@@ -77,3 +79,21 @@ def _equations(
         ):
             return CompiledFunction(function, len(start), shapes, discrete=discrete)
     return formula
+
+
+def _check_plain(
+    function: Callable[..., Any], start: np.ndarray, parameters: Mapping[str, Any], discrete: bool
+) -> None:
+    """Raise an InputError where the function, run once in plain Python, does not give as many numbers as the state."""
+    form = "f(state)" if discrete else "rhs(t, state)"
+    name = getattr(function, "__name__", "the function")
+    try:
+        with np.errstate(all="ignore"):
+            result = np.asarray(function(*(() if discrete else (0.0,)), start.copy(), **parameters), dtype=np.float64)
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        raise InputError(
+            f"{name} must take the arguments of {form} and return {len(start)} numbers; at the initial state it fails: "
+            f"{error}"
+        ) from error
+    if result.size != len(start):
+        raise InputError(f"{name} must return {len(start)} numbers, as {form} does; it returned {result.size}")

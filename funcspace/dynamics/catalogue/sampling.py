@@ -18,6 +18,7 @@ __all__ = [
     "START",
     "Sampling",
     "as_function",
+    "as_numbers",
     "check_numbers",
     "child_seed",
     "generator_of",
@@ -73,6 +74,14 @@ class Sampling:
         return system.period / (STANDARD_POINTS if self.points_per_period is None else self.points_per_period)
 
 
+def as_numbers(value: Any, what: str) -> np.ndarray:
+    """A float64 array, or an InputError that says what must be numbers."""
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what} must be numbers; got {value!r}") from error
+
+
 def check_numbers(*, transient: float, noise: float = 0.0, **counts: int | None) -> None:
     """Raise an InputError for a count, by its name, that is no whole number from 1 on, or for a negative amount."""
     for name, value in counts.items():
@@ -120,7 +129,7 @@ def packed_rows(system: Any, parameters: Mapping[str, Any] | None) -> np.ndarray
     values: dict[str, Any] = dict(system.parameters)
     sizes: dict[str, int] = {}
     for name, value in system.known(parameters).items():
-        array = np.asarray(value, dtype=np.float64)
+        array = as_numbers(value, f"parameter {name!r} of {system.name}")
         shape = tuple(system.equations.shapes[name])
         if array.shape[array.ndim - len(shape) :] != shape or array.ndim - len(shape) > 1:
             raise InputError(

@@ -11,6 +11,7 @@ import numpy as np
 from funcspace.dynamics.annotations.annotations import Annotations
 from funcspace.dynamics.catalogue.abstract_system import AbstractSystem, numbered
 from funcspace.dynamics.catalogue.formula import Formula
+from funcspace.dynamics.catalogue.sampling import as_numbers
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.pickling import by_fields
 from funcspace.errors import InputError
@@ -116,7 +117,7 @@ class System(AbstractSystem):
             shape, states = tuple(state.shape), state
             parameters: Any = torch.as_tensor(self.packed, dtype=state.dtype, device=state.device)
         else:
-            states, parameters = np.asarray(state, dtype=np.float64), self.packed
+            states, parameters = as_numbers(state, f"states of {self.name}"), self.packed
             shape = states.shape
         if not shape or shape[-1] != self.dimension:
             raise InputError(f"{self.name} has states (..., {self.dimension}); got shape {shape}")
@@ -135,7 +136,7 @@ class System(AbstractSystem):
     def with_initial(self, initial: Any) -> System:
         """The system with another state to start from; of a Hamiltonian system, that is another energy."""
         known = Annotations(dysts=self.annotations.dysts) if self.hamiltonian else self.annotations
-        return replace(self, initial=np.asarray(initial, dtype=np.float64), annotations=known)
+        return replace(self, initial=as_numbers(initial, f"the initial state of {self.name}"), annotations=known)
 
     def trajectory(
         self,
@@ -153,7 +154,7 @@ class System(AbstractSystem):
         parameters: Mapping[str, Any] | None = None,
         initial: Any = None,
         wrapped: bool = False,
-        tolerance: float = 1e-13,
+        tolerance: float = 3e-14,
         method: Method | StochasticMethod = "auto",
         step: float | None = None,
         guards: Guards | None = None,

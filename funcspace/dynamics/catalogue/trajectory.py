@@ -13,6 +13,7 @@ from funcspace.dynamics.catalogue.sampling import (
     START,
     Sampling,
     as_function,
+    as_numbers,
     check_numbers,
     generator_of,
     packed_rows,
@@ -207,7 +208,7 @@ def _iterated(
 
 
 def _initial(system: System, initial: Any, count: int) -> np.ndarray:
-    array = np.asarray(initial, dtype=np.float64)
+    array = as_numbers(initial, f"initial states of {system.name}")
     if array.shape not in ((system.dimension,), (count, system.dimension)):
         raise InputError(
             f"initial must be a state ({system.dimension},) of {system.name} or one per trajectory "

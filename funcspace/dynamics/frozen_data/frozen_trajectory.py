@@ -30,8 +30,8 @@ def frozen(
     """A trajectory of the database that every installation has the same: 5,000 points, of a flow 100 per period.
 
     Chaos amplifies the last bit, so that a seed alone does not fix a long trajectory: another compiler makes another
-    one. A version therefore records a state every so often (of a flow once per period, of a map every 10 iterations,
-    of a delay equation every few periods), and each segment is integrated from its own. Samples then agree
+    one. A version therefore records a state every so often (of most flows once per period, of a map every 10
+    iterations, of a delay equation every few periods), and each segment is integrated from its own. Samples then agree
     between machines to about 1e-9, and scores with them. Each segment must end at the next recorded state, which shows
     that equations and solver are still those of the version.
 

@@ -19,7 +19,7 @@ METHODS = ("auto", "DOP853", "Tsit5", "Radau", "RK4", "Yoshida")
 ADAPTIVE = ("auto", "DOP853", "Tsit5", "Radau")
 SMALLEST, LARGEST = 1e-14, 1e-2
 HEAD = 8
-ABSOLUTE = 1e-3
+ABSOLUTE = 1e-6
 
 
 class CompiledField(Protocol):
@@ -113,7 +113,7 @@ def solve(
 ) -> Outcome:
     r"""Solve :math:`\dot x = f(t, x, p)`, :math:`x(t_0) = x_0` and sample at the times, the first of which is t_0.
 
-    Steps keep the local error of component i below `tolerance (|x_i| + scale_i / 1000)`, in the root mean square.
+    Steps keep the local error of component i below `tolerance (|x_i| + 1e-6 scale_i)`, in the root mean square.
 
     =========  =========================================================================================
     "auto"     DOP853; where it meets stiffness, Radau from there on

@@ -83,7 +83,7 @@ def test_lyapunov_exponents_of_a_compiled_function_are_those_of_the_traced_one()
 def test_what_cannot_be_compiled_says_why():
     def unfit(t, state):
         if state[0] > 0:
-            return {"x": 1.0}
+            return [float(str(float(state[0])))]
         return state
 
     with pytest.raises(InputError, match="neither traced nor compiled"):
@@ -172,3 +172,36 @@ def test_overloads_name_the_systems_they_speak_of():
     for names, known, kind in ((FieldName, FIELDS, FieldSystem), (DelayName, systems("delay"), DelaySystem)):
         assert get_args(names) == known
         assert all(isinstance(system(name), kind) for name in known)
+
+
+def test_what_is_no_number_is_refused_by_name():
+    def rhs(t, state, rate=1.0):
+        return -rate * state
+
+    given = {"initial": (1.0, 0.0), "period": 1.0}
+    for changed, message in (
+        ({"initial": "abc"}, "the initial state must be numbers; got 'abc'"),
+        ({"scale": "big"}, "the scale must be numbers; got 'big'"),
+        ({"period": "long"}, "the period of rhs must be numbers; got 'long'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            system(rhs, **{**given, **changed})
+    ours = system(rhs, **given)
+    with pytest.raises(InputError, match="initial states of rhs must be numbers"):
+        ours.trajectory(3, dt=0.1, initial="abc")
+    with pytest.raises(InputError, match="the initial state of rhs must be numbers"):
+        ours.with_initial("abc")
+    with pytest.raises(InputError, match="states of rhs must be numbers"):
+        ours.rhs("abc")
+    with pytest.raises(InputError, match="parameter 'rate' of rhs must be numbers"):
+        ours.trajectory(3, dt=0.1, parameters={"rate": "fast"})
+    with pytest.raises(InputError, match="parameter 'mode' of the right-hand side must be a number or an array"):
+        system(lambda t, state, mode="x": state, **given)
+
+
+@pytest.mark.parametrize("wrong", [lambda state: state, lambda t, state: ("a", "b")])
+def test_a_function_that_is_no_right_hand_side_is_refused_at_once(wrong):
+    with pytest.raises(InputError, match=r"arguments of rhs\(t, state\) and return 2 numbers"):
+        system(wrong, initial=(1.0, 0.0))
+    with pytest.raises(InputError, match="must return 2 numbers"):
+        system(lambda t, state: None, initial=(1.0, 0.0))
