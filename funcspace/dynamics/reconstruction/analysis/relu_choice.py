@@ -119,6 +119,8 @@ def choose_relu(
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
+    schedule: Any = None,
+    validate_every: int | None = None,
     seed: int = 0,
     folder: str | PathLike[str] | None = None,
     progress: bool | None = None,
@@ -138,7 +140,7 @@ def choose_relu(
     validation : chooses each network's best epoch; the last one counts without it.
     test : what free runs are compared with; the validation data, or else `data`, by default.
     steps : of the free run that visited regions are counted along.
-    epochs, batch_size, learning_rate, seed, progress : as for `fit`.
+    epochs, batch_size, learning_rate, schedule, validate_every, seed, progress : as for `fit`.
     folder : where each P keeps its checkpoints, in a folder of its own; a stopped search goes on from there.
 
     Raises
@@ -167,7 +169,8 @@ def choose_relu(
         found.append(
             fit(
                 model, data, validation=validation, algorithm=algorithm, epochs=epochs, batch_size=batch_size,
-                learning_rate=learning_rate, seed=seed, progress=progress,
+                learning_rate=learning_rate, schedule=schedule, validate_every=validate_every, seed=seed,
+                progress=progress,
                 folder=None if folder is None else Path(folder) / f"relu_{p}",
             )
         )  # fmt: skip
