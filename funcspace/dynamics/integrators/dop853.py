@@ -17,7 +17,15 @@ from numba import njit
 
 from funcspace.dynamics.integrators.calls import call_field
 from funcspace.dynamics.integrators.first_step import first_step
-from funcspace.dynamics.integrators.outcome import BLOWN_UP, DONE, NOT_FINITE, STEP_TOO_SMALL, STIFF, TOO_MANY_STEPS
+from funcspace.dynamics.integrators.outcome import (
+    ACROSS,
+    BLOWN_UP,
+    DONE,
+    NOT_FINITE,
+    STEP_TOO_SMALL,
+    STIFF,
+    TOO_MANY_STEPS,
+)
 
 __all__ = ["ROWS", "dop853"]
 
@@ -65,7 +73,7 @@ def _compiled(dimension: int) -> Any:
                 w[0, i] = initial[row, i]
                 out[row, 0, i] = w[0, i]
             sample, steps, rejected, found = 1, 0, 0, 0
-            suspicious, innocent = 0, 0
+            suspicious, innocent, across = 0, 0, 0
             code = DONE
             call_field(field, t, w, 0, p, row, w, 3)
             h, calls = first_steps[row], 1
@@ -81,9 +89,12 @@ def _compiled(dimension: int) -> Any:
                 if steps + rejected >= max_steps:
                     code = TOO_MANY_STEPS
                     break
-                if not h > 1e-15 * max(abs(t), 1e-3 * (end - times[0])):
-                    code = STEP_TOO_SMALL
-                    break
+                smallest = 1e-15 * max(abs(t), 1e-3 * (end - times[0]))
+                if not h > smallest:
+                    if across == ACROSS:
+                        code = STEP_TOO_SMALL
+                        break
+                    across, h = across + 1, smallest
                 for i in range(d):
                     w[2, i] = w[0, i] + h * (0.05260015195876773 * w[3, i])
                 call_field(field, t + 0.05260015195876773 * h, w, 2, p, row, w, 4)
@@ -205,7 +216,7 @@ def _compiled(dimension: int) -> Any:
                 weight = error5 + 0.01 * error3
                 error = 0.0 if weight == 0.0 else h * error5 / np.sqrt(d * weight)
                 calls += 11
-                if not error < 1.0:
+                if not error < 1.0 and not (h == smallest and np.isfinite(error)):
                     rejected += 1
                     finite = np.isfinite(error)
                     h *= max(0.2, 0.9 / np.sqrt(np.sqrt(np.sqrt(error)))) if finite else 0.1
@@ -216,6 +227,7 @@ def _compiled(dimension: int) -> Any:
                 call_field(field, t + h, w, 1, p, row, w, 15)
                 calls += 1
                 steps += 1
+                across = 0 if error < 1.0 else across
                 if detect:
                     change, distance = 0.0, 0.0
                     for i in range(d):

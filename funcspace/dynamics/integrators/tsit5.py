@@ -12,7 +12,7 @@ from numba import njit
 
 from funcspace.dynamics.integrators.calls import call_field
 from funcspace.dynamics.integrators.first_step import first_step
-from funcspace.dynamics.integrators.outcome import BLOWN_UP, DONE, NOT_FINITE, STEP_TOO_SMALL, TOO_MANY_STEPS
+from funcspace.dynamics.integrators.outcome import ACROSS, BLOWN_UP, DONE, NOT_FINITE, STEP_TOO_SMALL, TOO_MANY_STEPS
 from funcspace.dynamics.integrators.tsit5_table import ERROR, MATRIX, NODES
 
 __all__ = ["tsit5"]
@@ -64,7 +64,7 @@ def tsit5(  # type: ignore[no-untyped-def]
     w, g = np.empty((ROWS, d)), np.empty((1, 1))
     span = times[n - 1] - times[0]
     for row in range(start, stop):
-        t, sample, steps, rejected, found, code = times[0], 1, 0, 0, 0, DONE
+        t, sample, steps, rejected, found, across, code = times[0], 1, 0, 0, 0, 0, DONE
         for i in range(d):
             w[0, i] = initial[row, i]
             out[row, 0, i] = w[0, i]
@@ -82,9 +82,12 @@ def tsit5(  # type: ignore[no-untyped-def]
             if steps + rejected >= max_steps:
                 code = TOO_MANY_STEPS
                 break
-            if not h > 1e-15 * max(abs(t), 1e-3 * span):
-                code = STEP_TOO_SMALL
-                break
+            smallest = 1e-15 * max(abs(t), 1e-3 * span)
+            if not h > smallest:
+                if across == ACROSS:
+                    code = STEP_TOO_SMALL
+                    break
+                across, h = across + 1, smallest
             for s in range(1, 7):
                 target = 1 if s == 6 else 2
                 for i in range(d):
@@ -101,7 +104,7 @@ def tsit5(  # type: ignore[no-untyped-def]
                     total += ERROR[j] * w[3 + j, i]
                 error += (h * total / (atol[i] + rtol * max(abs(w[0, i]), abs(w[1, i])))) ** 2
             error = np.sqrt(error / d)
-            if not error < 1.0:
+            if not error < 1.0 and not (h == smallest and np.isfinite(error)):
                 rejected += 1
                 finite = np.isfinite(error)
                 h *= max(0.2, 0.9 * error**-0.2) if finite else 0.1
@@ -110,6 +113,7 @@ def tsit5(  # type: ignore[no-untyped-def]
                     break
                 continue
             steps += 1
+            across = 0 if error < 1.0 else across
             while sample < n and times[sample] <= t + h:
                 _dense((times[sample] - t) / h, h, w, 2)
                 for i in range(d):
