@@ -67,6 +67,8 @@ class AbstractSystem(ABC):
 
     def known(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values, once all names are found to be parameters."""
+        if not isinstance(values, Mapping):
+            raise InputError(f"parameters of {self.name} are given by name, as a dictionary; got {values!r}")
         for name in values:
             if name not in self.parameters:
                 raise InputError(unknown("parameter", name, self.parameters, f" of {self.name}"))

@@ -18,9 +18,10 @@ import numpy as np
 from funcspace.dynamics.catalogue.delay_history import FIT, NODES, Pieces
 from funcspace.dynamics.catalogue.delay_trajectory import History, histories_on_attractor
 from funcspace.dynamics.catalogue.lyapunov import LocalExponents, over_stretches
+from funcspace.dynamics.catalogue.sampling import check_counts, entropy_of
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.integrators.outcome import DONE
-from funcspace.dynamics.integrators.solve import ABSOLUTE, LARGEST, SMALLEST, Guards, writable
+from funcspace.dynamics.integrators.solve import ABSOLUTE, Guards, check_tolerance, is_number, writable
 from funcspace.errors import InputError, SolverError
 
 if TYPE_CHECKING:
@@ -95,18 +96,18 @@ def local_exponents(
     time, exponents, seed, batch, tolerance, workers : as there.
     blocks : stretches of each solution.
     """
-    if not 1 <= exponents <= MOST:
+    check_counts(exponents=exponents, batch=batch, workers=workers)
+    if exponents > MOST:
         raise InputError(f"exponents must be from 1 to {MOST}; got exponents={exponents}")
     if batch < 2:
         raise InputError(f"errors are estimated from at least two solutions; got batch={batch}")
-    if not SMALLEST <= tolerance <= LARGEST:
-        raise InputError(f"tolerance must lie between {SMALLEST} and {LARGEST}; got {tolerance}")
+    check_tolerance(tolerance)
     delays = np.broadcast_to(system.delay_rows(system.packed[None]), (batch, len(system.delays)))
     reach = float(delays.max())
-    total = UNITS * max(system.time_unit, reach) if time is None else float(time)
-    if not (np.isfinite(total) and total > 0):
+    total = UNITS * max(system.time_unit, reach) if time is None else time
+    if not (is_number(total) and total > 0):
         raise InputError(f"time must be positive; got {time}")
-    pieces, origins = histories_on_attractor(system, np.random.SeedSequence(seed).entropy, delays.max(axis=1))
+    pieces, origins = histories_on_attractor(system, entropy_of(seed), delays.max(axis=1))
     growth, spans = _carried(
         system, [_with_tangents(each, exponents, reach) for each in pieces], delays, origins, total / batch, exponents,
         blocks, tolerance, workers,

@@ -13,7 +13,9 @@ from funcspace.dynamics.catalogue.sampling import (
     START,
     Sampling,
     as_function,
-    check_numbers,
+    check_amounts,
+    check_counts,
+    entropy_of,
     generator_of,
     packed_rows,
     row_count,
@@ -21,7 +23,7 @@ from funcspace.dynamics.catalogue.sampling import (
     with_noise,
 )
 from funcspace.dynamics.integrators.outcome import DONE, REASONS
-from funcspace.dynamics.integrators.solve import ABSOLUTE, LARGEST, SMALLEST, Guards, writable
+from funcspace.dynamics.integrators.solve import ABSOLUTE, Guards, as_guards, check_tolerance, writable
 from funcspace.errors import InputError, SolverError
 from funcspace.functions import Function
 
@@ -75,16 +77,16 @@ def sample(
     workers: int | None,
 ) -> Function:
     """The work of `DelaySystem.trajectory`, whose arguments these are."""
-    check_numbers(batch=batch, embedding=embedding, transient=transient, noise=noise)
-    if not SMALLEST <= tolerance <= LARGEST:
-        raise InputError(f"tolerance must lie between {SMALLEST} and {LARGEST}; got {tolerance}")
+    check_counts(batch=batch, embedding=embedding, workers=workers)
+    check_amounts(transient=transient, noise=noise)
+    check_tolerance(tolerance)
     spacing = sampling.spacing(system)
     packed = packed_rows(system, parameters)
     at_zero = initial(0.0) if callable(initial) else initial
     rows = row_count(batch, packed, at_zero)
     count = 1 if rows is None else rows
     packed = np.ascontiguousarray(np.broadcast_to(packed, (count, packed.shape[-1])))
-    delays, entropy = system.delay_rows(packed), np.random.SeedSequence(seed).entropy
+    delays, entropy = system.delay_rows(packed), entropy_of(seed)
     reach, origins = delays.max(axis=1), np.zeros(count)
     if initial is None and (seed is not None or batch is not None):
         pieces, origins = histories_on_attractor(system, entropy, reach)
@@ -95,7 +97,7 @@ def sample(
     lagged = 1 if embedding is None else embedding
     lags = reach[:, None] * (np.arange(lagged) / max(1, lagged - 1))
     times = transient * system.time_unit + spacing * np.arange(sampling.count)
-    values = _solved(system, pieces, delays, origins, packed, times, lags, tolerance, guards or Guards(), workers)
+    values = _solved(system, pieces, delays, origins, packed, times, lags, tolerance, as_guards(guards), workers)
     if noise or standardise:
         orbit = system.reference_orbit[0]
         values = values.reshape(*values.shape[:-1], lagged, system.dimension)

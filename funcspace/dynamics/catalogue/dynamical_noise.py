@@ -26,7 +26,7 @@ import numpy as np
 
 from funcspace.dynamics.catalogue.formula import symbols
 from funcspace.dynamics.catalogue.sampling import child_seed
-from funcspace.dynamics.catalogue.torch_field import TorchField
+from funcspace.dynamics.catalogue.torch_field import NEEDS_COMPILED, TorchField
 from funcspace.dynamics.compiled.differentiation import jacobian
 from funcspace.dynamics.compiled.expression import Graph, TracingError
 from funcspace.dynamics.compiled.llvm_code import field_address
@@ -143,7 +143,7 @@ def driven(
 ) -> np.ndarray:
     """Samples (batch, count, dimension) of a flow with dynamical noise; see `System.trajectory`."""
     if isinstance(system.equations, TorchField):
-        raise InputError("dynamical_noise needs compiled equations; write the right-hand side with numpy")
+        raise InputError(f"trajectories of {system.name} with dynamical_noise {NEEDS_COMPILED}")
     if system.kind != "flow":
         raise InputError(f"dynamical_noise drives flows; {system.name} is a map")
     if step is not None and not (np.isfinite(step) and step > 0):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from funcspace.dynamics.catalogue.sampling import Sampling, check_numbers
+from funcspace.dynamics.catalogue.sampling import Sampling, check_amounts, check_counts, entropy_of
 from funcspace.dynamics.estimate import Estimate
 from funcspace.errors import InputError
 from funcspace.functions import Function
@@ -78,7 +78,9 @@ class FieldSystem:
             When a solution blows up.
         """
         sampling = Sampling(n, points_per_period, dt)
-        check_numbers(batch=batch, transient=transient)
+        check_counts(batch=batch)
+        check_amounts(transient=transient)
+        entropy_of(seed)
         start = self.problem.initial_fields(batch or 1, seed) if initial is None else initial
         if transient:
             start = self.problem.solve(start, transient)
@@ -101,7 +103,10 @@ class FieldSystem:
         batch : number of orbits.
         interval : time between orthonormalisations.
         """
-        if not 1 <= exponents < self.dimension or batch < 2 or not time > 0 or not interval > 0:
+        check_counts(exponents=exponents, batch=batch)
+        check_amounts(time=time, interval=interval)
+        entropy_of(seed)
+        if exponents >= self.dimension or batch < 2 or not time > 0 or not interval > 0:
             raise InputError(
                 f"exponents must be from 1 to {self.dimension - 1}, batch at least 2, time and interval positive; got "
                 f"exponents={exponents}, batch={batch}, time={time}, interval={interval}"

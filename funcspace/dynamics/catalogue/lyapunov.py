@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from funcspace.dynamics.catalogue.sampling import check_counts, entropy_of
+from funcspace.dynamics.catalogue.torch_field import NEEDS_COMPILED, TorchField
 from funcspace.dynamics.catalogue.trajectory import starts
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.integrators.outcome import DONE
-from funcspace.dynamics.integrators.solve import Guards
+from funcspace.dynamics.integrators.solve import Guards, check_tolerance, is_number
 from funcspace.errors import InputError, SolverError
 
 if TYPE_CHECKING:
@@ -143,20 +145,24 @@ def local_exponents(
     initial : states (batch, dimension) to start from, instead of random ones on the attractor; then nothing is left
         out at first but what aligns the tangent vectors, ten periods.
     """
+    if isinstance(system.equations, TorchField):
+        raise InputError(f"Lyapunov exponents of {system.name} {NEEDS_COMPILED}")
     count = system.dimension if exponents is None else exponents
     orbits = batch if batch is not None else (MAP_BATCH if system.kind == "map" else FLOW_BATCH)
-    if not 1 <= count <= system.dimension:
+    check_counts(exponents=exponents, batch=batch, workers=workers)
+    check_tolerance(tolerance)
+    if count > system.dimension:
         raise InputError(f"{system.name} has {system.dimension} Lyapunov exponents; got exponents={count}")
     if orbits < 2:
         raise InputError(f"errors are estimated from at least two orbits; got batch={orbits}")
     unit = 1.0 if system.kind == "map" else system.period
     if unit is None:
         raise InputError(f"the period of {system.name} is not known; give period=... to system(...)")
-    total = (ITERATIONS if system.kind == "map" else PERIODS * unit) if time is None else float(time)
-    if not (np.isfinite(total) and total > 0):
+    total = (ITERATIONS if system.kind == "map" else PERIODS * unit) if time is None else time
+    if not (is_number(total) and total > 0):
         raise InputError(f"time must be positive; got {time}")
     if initial is None:
-        first, before = starts(system, np.random.SeedSequence(seed).entropy, orbits)
+        first, before = starts(system, entropy_of(seed), orbits)
     else:
         first, before = np.array(initial, dtype=np.float64), np.zeros(orbits)
     each = total / orbits

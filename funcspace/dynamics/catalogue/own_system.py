@@ -63,7 +63,9 @@ def _equations(
     from funcspace.dynamics.catalogue.torch_field import TorchField, in_torch
 
     if in_torch(function):
-        return TorchField(function, len(start), shapes, discrete=discrete)
+        field = TorchField(function, len(start), shapes, discrete=discrete)
+        field.try_out(start, field.pack(parameters))
+        return field
     try:
         formula = Formula.traced(function, len(start), shapes, discrete=discrete)
     except TracingError:

@@ -23,6 +23,7 @@ from funcspace.dynamics.catalogue.own_equations import (
     two_scale_lorenz96,
 )
 from funcspace.dynamics.catalogue.own_system import own_system
+from funcspace.dynamics.catalogue.sampling import check_counts
 from funcspace.dynamics.catalogue.system import System
 from funcspace.errors import InputError
 
@@ -114,7 +115,8 @@ def system(
     A function `rhs(t, state) -> derivatives` (of a map: `f(state)`) is written in plain Python with math and NumPy,
     with parameters as arguments that have a default. It is run once on expressions, which gives exact derivatives and
     a torch version; where it branches on the state it is compiled by numba instead. A function of torch tensors
-    (states (batch, dimension)) is integrated by torch, all trajectories of a batch together. With `delays` it is the
+    (states (batch, dimension)) is integrated by torch, all trajectories of a batch together; starts on its attractor
+    take some seconds, and `integrators.integrate_batched` gives gradients. With `delays` it is the
     right-hand side of a delay equation, `rhs(t, state, *earlier)`, with one earlier state for each delay.
 
     Parameters
@@ -148,6 +150,7 @@ def system(
     array([[ 0. ,  1. ],
            [-1. , -0.2]])
     """
+    check_counts(dimension=dimension)
     if isinstance(equations, str) and equations in FIELDS:
         given = (dimension, initial, name, delays, period, scale, parameters, None if kind == "flow" else kind)
         if any(each is not None for each in given):
@@ -170,7 +173,7 @@ def system(
             found = own_system(equations, dimension, initial, name, kind or "flow", period, scale)
     else:
         raise InputError(f"a system is given by its name or a function, not by {type(equations).__name__}")
-    return found.with_parameters(**parameters) if parameters else found
+    return found.with_parameters(**found.known(parameters)) if parameters else found
 
 
 def systems(
@@ -243,8 +246,9 @@ def _named(name: str, dimension: int | None, kind: Kind | None, corrected: bool)
     if kind is None:
         kind = "delay" if name in delayed else "map" if name in maps and name not in flows else "flow"
     if name not in {"map": maps, "flow": flows, "delay": delayed}[kind]:
-        if name in delayed:
-            raise InputError(f"{name} is a delay equation, no {kind}; leave out kind, or give kind='delay'")
+        for each, known, what in (("flow", flows, "flow"), ("map", maps, "map"), ("delay", delayed, "delay equation")):
+            if name in known:
+                raise InputError(f"{name} is a {what}, no {kind}; leave out kind, or give kind={each!r}")
         raise InputError(unknown("map" if kind == "map" else "system", name, (*flows, *maps, *delayed, *OTHERS)))
     if name == "Lorenz96" and kind == "flow" and dimension is not None:
         return _lorenz96(dimension)

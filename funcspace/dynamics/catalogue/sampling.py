@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from funcspace.dynamics.integrators.solve import is_number
 from funcspace.errors import InputError
 from funcspace.functions import Function, FunctionSpace
 from funcspace.geometry import Times
@@ -19,8 +20,10 @@ __all__ = [
     "Sampling",
     "as_function",
     "as_numbers",
-    "check_numbers",
+    "check_amounts",
+    "check_counts",
     "child_seed",
+    "entropy_of",
     "generator_of",
     "packed_rows",
     "row_count",
@@ -53,7 +56,7 @@ class Sampling:
         if len(given) > 1:
             raise InputError(f"give one of {', '.join(ways)}, not {' and '.join(given)}")
         for name, value in given.items():
-            if not (isinstance(value, int | float | np.number) and np.isfinite(value) and value > 0):
+            if not (is_number(value) and value > 0):
                 raise InputError(f"{name} must be a positive number; got {value!r}")
 
     def spacing(self, system: Any) -> float:
@@ -76,19 +79,37 @@ class Sampling:
 
 def as_numbers(value: Any, what: str) -> np.ndarray:
     """A float64 array, or an InputError that says what must be numbers."""
+    if isinstance(value, torch.Tensor) and value.requires_grad:
+        raise InputError(
+            f"{what} must carry no gradient, for it would be lost; detach, or integrate with "
+            "integrators.integrate_batched, which keeps it"
+        )
     try:
         return np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"{what} must be numbers; got {value!r}") from error
 
 
-def check_numbers(*, transient: float, noise: float = 0.0, **counts: int | None) -> None:
-    """Raise an InputError for a count, by its name, that is no whole number from 1 on, or for a negative amount."""
+def check_counts(**counts: int | None) -> None:
+    """Raise an InputError for a count, by its name, that is no whole number from 1 on; None stands for a default."""
     for name, value in counts.items():
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1):
             raise InputError(f"{name} must be a whole number, at least 1; got {value!r}")
-    if not (np.isfinite(transient) and transient >= 0 and np.isfinite(noise) and noise >= 0):
-        raise InputError(f"transient and noise must not be negative; got transient={transient}, noise={noise}")
+
+
+def check_amounts(**amounts: float) -> None:
+    """Raise an InputError for an amount, by its name, that is no finite number from 0 on."""
+    for name, value in amounts.items():
+        if not (is_number(value) and value >= 0):
+            raise InputError(f"{name} must be a number that is not negative; got {value!r}")
+
+
+def entropy_of(seed: Any) -> Any:
+    """What all random numbers of a seed come from; of None, something new each time."""
+    try:
+        return np.random.SeedSequence(seed).entropy
+    except (TypeError, ValueError) as error:
+        raise InputError(f"seed must be a whole number that is not negative, or None; got {seed!r}") from error
 
 
 def child_seed(entropy: Any, index: int, purpose: int) -> np.random.SeedSequence:

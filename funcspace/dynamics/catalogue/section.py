@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from funcspace.dynamics.catalogue.sampling import check_amounts, check_counts, entropy_of
+from funcspace.dynamics.catalogue.torch_field import NEEDS_COMPILED, TorchField
 from funcspace.dynamics.catalogue.trajectory import starts
 from funcspace.dynamics.compiled.expression import Graph
 from funcspace.dynamics.compiled.llvm_code import field_address
-from funcspace.dynamics.integrators.solve import Event, solve
+from funcspace.dynamics.integrators.solve import Event, is_number, solve
 from funcspace.errors import InputError, SolverError
 
 if TYPE_CHECKING:
@@ -35,10 +37,16 @@ def poincare_section(
     """The work of `System.poincare_section`, whose arguments these are."""
     if system.kind == "map":
         raise InputError(f"{system.name} is a map; its orbit does not cross a plane")
+    if isinstance(system.equations, TorchField):
+        raise InputError(f"sections of {system.name} {NEEDS_COMPILED}")
     if normal.shape != (system.dimension,) or not np.isfinite(normal).all() or not normal.any():
         raise InputError(f"normal must be a vector of {system.dimension} numbers, not all zero; got {normal}")
-    if count < 1 or direction not in (-1, 0, 1) or not np.isfinite(offset):
-        raise InputError(f"count must be positive and direction 1, -1 or 0; got count={count}, direction={direction}")
+    check_counts(count=count)
+    check_amounts(transient=transient)
+    if direction not in (-1, 0, 1) or not np.isfinite(offset):
+        raise InputError(f"offset must be finite and direction 1, -1 or 0; got {offset} and {direction!r}")
+    if longest is not None and not (is_number(longest) and longest > 0):
+        raise InputError(f"longest must be a positive time; got {longest!r}")
     unit = system.period
     if unit is None and longest is None:
         raise InputError(f"the period of {system.name} is not known; give longest=..., the time to look for crossings")
@@ -48,7 +56,7 @@ def poincare_section(
         height = height + float(weight) * graph.state(i)
     first, before = system.initial[None], np.zeros(1)
     if seed is not None:
-        first, before = starts(system, np.random.SeedSequence(seed).entropy, 1)
+        first, before = starts(system, entropy_of(seed), 1)
     origin = float(before[0]) if system.equations.explicit_time else 0.0
     end = longest if longest is not None else PERIODS_PER_CROSSING * count * (unit or 1.0)
     begin = transient * (unit or 1.0)

@@ -268,8 +268,8 @@ class System(AbstractSystem):
 
         return poincare_section(
             self,
-            np.asarray(normal, dtype=np.float64),
-            float(offset),
+            as_numbers(normal, "the normal of the plane"),
+            float(as_numbers(offset, "the offset of the plane")),
             count=count,
             direction=direction,
             seed=seed,

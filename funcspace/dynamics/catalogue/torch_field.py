@@ -10,9 +10,13 @@ import numpy as np
 import torch
 
 from funcspace.dynamics.catalogue.formula import packed_parameters
-from funcspace.errors import InputError
+from funcspace.dynamics.integrators.solve import Guards, as_guards, check_tolerance, is_number
+from funcspace.errors import InputError, SolverError
 
-__all__ = ["TorchField", "in_torch"]
+__all__ = ["NEEDS_COMPILED", "TorchField", "in_torch"]
+
+NEEDS_COMPILED = "need compiled equations; write the right-hand side with numpy instead of torch"
+METHODS = ("auto", "Tsit5", "RK4")
 
 
 def in_torch(function: Callable[..., Any]) -> bool:
@@ -53,7 +57,6 @@ class TorchField:
 
     smooth = False
     separable = False
-    explicit_time = False
     wrapped: tuple[int, ...] = ()
     variables: tuple[str, ...] = ()
 
@@ -66,6 +69,7 @@ class TorchField:
         discrete: bool = False,
     ) -> None:
         self.function, self.dimension, self.shapes, self.discrete = function, dimension, dict(shapes), discrete
+        self.explicit_time = True
         if discrete:
             raise InputError("maps are given as plain Python functions; torch functions are flows")
 
@@ -90,13 +94,38 @@ class TorchField:
         """The derivatives at states (..., dimension)."""
         given = _tensor(state)
         flat = given.reshape(-1, self.dimension)
-        packed = _tensor(parameters).to(given)
-        result = self.function(time, flat, **self._named(packed))
-        if not isinstance(result, torch.Tensor) or result.shape != flat.shape:
+        found = self._called(time, flat, self._named(_tensor(parameters).to(given))).reshape(given.shape)
+        return found.detach().numpy() if isinstance(state, np.ndarray) else found
+
+    def _called(self, time: Any, states: torch.Tensor, parameters: Mapping[str, Any]) -> torch.Tensor:
+        result = self.function(time, states, **parameters)
+        if not isinstance(result, torch.Tensor) or result.shape != states.shape:
             shape = tuple(result.shape) if isinstance(result, torch.Tensor) else type(result).__name__
             raise InputError(f"a torch right-hand side maps (batch, {self.dimension}) to the same shape; got {shape}")
-        found = result.reshape(given.shape)
-        return found.detach().numpy() if isinstance(state, np.ndarray) else found
+        return result
+
+    def try_out(self, start: np.ndarray, packed: np.ndarray) -> None:
+        """Call the function near a state, and find out whether it depends on time.
+
+        Raises
+        ------
+        InputError
+            When it fails, or does not give derivatives of the shape of the states.
+        """
+        states = torch.from_numpy(np.stack([start, 1.1 * start + 0.01]))
+        try:
+            with torch.no_grad():
+                now, later = (self.evaluate(states, t, packed) for t in (0.0, 0.7))
+        except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+            if isinstance(error, InputError):
+                raise
+            name = getattr(self.function, "__name__", type(self.function).__name__)
+            raise InputError(
+                f"{name} must take a time and float64 states (batch, {self.dimension}) and return their derivatives "
+                f"(of a module, the weights must be float64 too: module.double()); at the initial state it fails: "
+                f"{error}"
+            ) from error
+        self.explicit_time = not torch.equal(now, later)
 
     def jacobian(self, state: Any, time: Any, parameters: Any) -> Any:
         """The Jacobian by automatic differentiation: (..., dimension, dimension)."""
@@ -121,7 +150,7 @@ class TorchField:
     @property
     def field_address(self) -> int:
         """There is no machine code of a torch function."""
-        raise InputError("this needs compiled equations; write the right-hand side with numpy instead of torch")
+        raise InputError(f"this would {NEEDS_COMPILED}")
 
     jacobian_address = extended_address = field_address
 
@@ -135,18 +164,30 @@ class TorchField:
         scale: Any = 1.0,
         method: str = "auto",
         step: float | None = None,
+        guards: Guards | None = None,
         name: str = "the system",
         **_: Any,
     ) -> np.ndarray:
-        """Samples (batch, times, dimension), by Tsit5 over the whole batch, or RK4 with a constant step."""
+        """Samples (batch, times, dimension), by Tsit5 over the whole batch, or RK4 with a constant step.
+
+        Tolerances below 1e-10 are taken as 1e-10.
+        """
         from funcspace.dynamics.integrators.batched import integrate_batched
 
+        if method not in METHODS:
+            raise InputError(f"torch functions are integrated by one of {', '.join(METHODS)}; got method={method!r}")
+        if method != "RK4" and step is not None:
+            raise InputError(f'method {method!r} finds its steps; step={step!r} is for "RK4"')
+        if method == "RK4" and not (is_number(step) and step > 0):
+            raise InputError(f"method 'RK4' takes constant steps; give a positive step=..., got {step!r}")
+        check_tolerance(tolerance)
+        limits = as_guards(guards)
         initial = torch.from_numpy(np.array(first))
         same = bool((packed == packed[:1]).all())
-        rows = torch.from_numpy(np.array(packed[0] if same else packed))
+        named = self._named(torch.from_numpy(np.array(packed[0] if same else packed)))
         with torch.no_grad():
             values = integrate_batched(
-                lambda t, x: self.evaluate(x, t, rows),
+                lambda t, x: self._called(t, x, named),
                 initial,
                 torch.from_numpy(times),
                 tolerance=max(tolerance, 1e-10),
@@ -154,5 +195,13 @@ class TorchField:
                 method="RK4" if method == "RK4" else "Tsit5",
                 step=step,
                 name=name,
+            )
+        large = np.argwhere(np.abs(values.numpy()) > limits.limit * np.asarray(scale, dtype=np.float64))
+        if len(large):
+            row, k = large[0][:2]
+            raise SolverError(
+                f"trajectory {row} of {name} left the bound |x| <= {limits.limit:g} scale before time {times[k]:.6g}; "
+                "start elsewhere, change parameters, or raise the guard",
+                state=values[row, max(k - 1, 0)].clone(),
             )
         return values.numpy()

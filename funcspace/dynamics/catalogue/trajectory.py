@@ -14,7 +14,9 @@ from funcspace.dynamics.catalogue.sampling import (
     Sampling,
     as_function,
     as_numbers,
-    check_numbers,
+    check_amounts,
+    check_counts,
+    entropy_of,
     generator_of,
     packed_rows,
     row_count,
@@ -23,7 +25,7 @@ from funcspace.dynamics.catalogue.sampling import (
 )
 from funcspace.dynamics.catalogue.torch_field import TorchField
 from funcspace.dynamics.integrators.outcome import DONE
-from funcspace.dynamics.integrators.solve import Guards, raise_on_failure, solve, writable
+from funcspace.dynamics.integrators.solve import Guards, as_guards, check_tolerance, raise_on_failure, solve, writable
 from funcspace.errors import InputError, SolverError
 from funcspace.functions import Function
 
@@ -35,6 +37,7 @@ __all__ = ["long_orbit", "sample", "starts"]
 ORBIT_PERIODS, ORBIT_POINTS, ORBIT_BURN_IN = 256, 64, 20
 ORBIT_ITERATES, MAP_BURN_IN = 16_384, 1_000
 ORBIT_TOLERANCE = 1e-10
+TORCH_PERIODS, TORCH_POINTS, TORCH_TOLERANCE = 64, 32, 1e-7
 ORBIT_LIMIT, ESCAPE = 1e6, 40  # in scales, in periods
 
 
@@ -58,11 +61,13 @@ def sample(
     workers: int | None,
 ) -> Function:
     """The work of `System.trajectory`, whose arguments these are."""
-    check_numbers(batch=batch, transient=transient, noise=noise)
+    check_counts(batch=batch, workers=workers)
+    check_amounts(transient=transient, noise=noise)
+    check_tolerance(tolerance)
     spacing = sampling.spacing(system)
     packed = packed_rows(system, parameters)
     rows = row_count(batch, packed, initial)
-    entropy = np.random.SeedSequence(seed).entropy
+    entropy = entropy_of(seed)
     count = 1 if rows is None else rows
     before, first = np.zeros(count), np.broadcast_to(system.initial, (count, system.dimension))
     if initial is not None:
@@ -77,9 +82,10 @@ def sample(
 
         values = driven(
             system, dynamical_noise, first, packed, origins=before, transient=transient * unit, spacing=spacing,
-            count=sampling.count, entropy=entropy, method=method, step=step, guards=guards or Guards(), workers=workers,
+            count=sampling.count, entropy=entropy, method=method, step=step, guards=as_guards(guards), workers=workers,
         )  # fmt: skip
     elif system.kind == "map":
+        _check_iterations(system, transient, method, step)
         values = _iterated(system, first, packed, int(transient), int(spacing), sampling.count, guards)
     else:
         options: dict[str, Any] = {"tolerance": tolerance, "method": method, "step": step, "guards": guards}
@@ -108,7 +114,8 @@ def starts(system: System, entropy: Any, count: int) -> tuple[np.ndarray, np.nda
     states, origins, rest = orbit[left], left * spacing, (place - left) * spacing
     if isinstance(system.equations, Formula | CompiledFunction):
         _advance(system, states, origins, rest)
-    return states, place * spacing
+        return states, place * spacing
+    return states, origins
 
 
 def _advance(system: System, states: np.ndarray, origins: np.ndarray, durations: np.ndarray) -> None:
@@ -144,7 +151,7 @@ def long_orbit(system: System) -> tuple[np.ndarray, float]:
     burn_in = 0 if system.equations.explicit_time else ORBIT_BURN_IN * ORBIT_POINTS
     times, first = spacing * np.arange(burn_in + count), system.initial[None]
     if isinstance(system.equations, TorchField):
-        return system.equations.solve(first, system.packed[None], times, scale=system.scale)[0, burn_in:], spacing
+        return _torch_orbit(system, system.equations)
     guards = Guards(limit=ORBIT_LIMIT)
     outcome = solve(
         system.equations, first, system.packed[None], times, tolerance=ORBIT_TOLERANCE, scale=system.scale,
@@ -156,6 +163,19 @@ def long_orbit(system: System) -> tuple[np.ndarray, float]:
     if kept < 2 * ORBIT_POINTS:
         raise_on_failure(outcome, guards, system.name, "auto")
     return outcome.values[0, min(burn_in, kept // 2) : kept], spacing
+
+
+def _torch_orbit(system: System, field: TorchField) -> tuple[np.ndarray, float]:
+    """A shorter one, of a lower tolerance, for a step in torch takes a thousand times as long as a compiled one."""
+    assert system.period is not None
+    spacing = system.period / TORCH_POINTS
+    burn_in = [] if field.explicit_time else [-ORBIT_BURN_IN * system.period]
+    times = np.concatenate([burn_in, spacing * np.arange(TORCH_PERIODS * TORCH_POINTS)])
+    orbit = field.solve(
+        system.initial[None], system.packed[None], times, tolerance=TORCH_TOLERANCE, scale=system.scale,
+        guards=Guards(limit=ORBIT_LIMIT), name=system.name,
+    )  # fmt: skip
+    return orbit[0, len(burn_in) :], spacing
 
 
 def _integrated(
@@ -171,19 +191,18 @@ def _integrated(
     times = spacing * np.arange(count)
     if transient:
         times = np.concatenate([[-transient], times])
-    if isinstance(system.equations, TorchField):
-        values = system.equations.solve(first, packed, times, **options)
-    elif system.equations.explicit_time and before.any():
-        solved = [
-            solve(
-                system.equations, first[i : i + 1], packed[i : i + 1], times + transient + before[i], **options
-            ).values
-            for i in range(len(first))
-        ]
-        values = np.concatenate(solved)
+    field = system.equations
+
+    def solved(rows: slice, instants: np.ndarray) -> np.ndarray:
+        if isinstance(field, TorchField):
+            return field.solve(first[rows], packed[rows], instants, **options)
+        return solve(field, first[rows], packed[rows], instants, **options).values
+
+    if field.explicit_time and before.any():
+        parts = [solved(slice(i, i + 1), times + transient + before[i]) for i in range(len(first))]
+        values = np.concatenate(parts)
     else:
-        shift = transient if system.equations.explicit_time else 0.0
-        values = solve(system.equations, first, packed, times + shift, **options).values
+        values = solved(slice(None), times + (transient if field.explicit_time else 0.0))
     return values[:, 1:] if transient else values
 
 
@@ -192,7 +211,7 @@ def _iterated(
 ) -> np.ndarray:
     from funcspace.dynamics.integrators.iterate import iterate
 
-    limits = guards or Guards()
+    limits = as_guards(guards)
     values, report = np.empty((len(first), count, system.dimension)), np.zeros((len(first), 2 + system.dimension))
     states, rows = writable(first), writable(packed)
     iterate(system.equations.field_address, 0, len(first), states, rows, skip, every, limits.limit, values, report)
@@ -215,6 +234,16 @@ def _initial(system: System, initial: Any, count: int) -> np.ndarray:
             f"({count}, {system.dimension}); got shape {array.shape}"
         )
     return np.broadcast_to(array, (count, system.dimension))
+
+
+def _check_iterations(system: System, transient: float, method: str, step: float | None) -> None:
+    if transient != int(transient):
+        raise InputError(f"{system.name} is a map; transient must be a whole number of iterations, got {transient}")
+    if method != "auto" or step is not None:
+        raise InputError(
+            f"{system.name} is a map, which is iterated; method and step are for flows, got method={method!r}, "
+            f"step={step!r}"
+        )
 
 
 def _check_method(system: System, method: str) -> None:

@@ -88,18 +88,16 @@ def _adaptive(
     name: str,
 ) -> tuple[Tensor, Tensor, float]:
     t, a, b = start, tsit5_table.MATRIX.tolist(), tsit5_table.ERROR.tolist()
-    nodes = tsit5_table.NODES.tolist()
+    nodes, y, zero = tsit5_table.NODES.tolist(), x, torch.zeros_like(x)
     for _ in range(MAX_STEPS):
         last = t + h >= stop - 1e-12 * (stop - start)
         length = stop - t if last else h
         k = [slope]
         for s in range(1, 7):
-            y = x + length * sum(weight * stage for weight, stage in zip(a[s], k, strict=False) if weight)
+            y = _moved(x, length, a[s][:s], k)
             k.append(field(t + nodes[s] * length, y))
-        y = x + length * sum(weight * stage for weight, stage in zip(a[6], k, strict=False) if weight)
         with torch.no_grad():
-            error = length * sum(weight * stage for weight, stage in zip(b, k, strict=True))
-            scaled = error / (tolerance * (scale + torch.maximum(x.abs(), y.abs())))
+            scaled = _moved(zero, length, b, k) / (tolerance * (scale + torch.maximum(x.abs(), y.abs())))
             worst = float(scaled.square().mean(dim=-1).sqrt().max())
         if worst < 1.0:
             x, slope = y, k[6]
@@ -116,6 +114,13 @@ def _adaptive(
     raise SolverError(
         f"the integration of {name} took more than {MAX_STEPS} steps to time {stop:.6g}", state=x.detach()
     )
+
+
+def _moved(x: Tensor, length: float, weights: list[float], stages: list[Tensor]) -> Tensor:
+    for weight, stage in zip(weights, stages, strict=True):
+        if weight:
+            x = torch.add(x, stage, alpha=length * weight)
+    return x
 
 
 def _finite(x: Tensor, t: float, name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeGuard
 
 import numpy as np
 from jaxtyping import Float
@@ -12,7 +12,19 @@ from jaxtyping import Float
 from funcspace.dynamics.integrators.outcome import DONE, REASONS, STIFF
 from funcspace.errors import InputError, SolverError
 
-__all__ = ["METHODS", "CompiledField", "Guards", "Method", "Outcome", "raise_on_failure", "solve", "writable"]
+__all__ = [
+    "METHODS",
+    "CompiledField",
+    "Guards",
+    "Method",
+    "Outcome",
+    "as_guards",
+    "check_tolerance",
+    "is_number",
+    "raise_on_failure",
+    "solve",
+    "writable",
+]
 
 Method = Literal["auto", "DOP853", "Tsit5", "Radau", "RK4", "Yoshida"]
 METHODS = ("auto", "DOP853", "Tsit5", "Radau", "RK4", "Yoshida")
@@ -53,6 +65,19 @@ class Guards:
 
     max_steps: int = 10_000_000
     limit: float = 1e9
+
+    def __post_init__(self) -> None:
+        if not (is_number(self.max_steps) and self.max_steps >= 1 and self.max_steps == int(self.max_steps)):
+            raise InputError(f"max_steps must be a whole number, at least 1; got {self.max_steps!r}")
+        if not (is_number(self.limit) and self.limit > 0):
+            raise InputError(f"limit must be a positive number of scales; got {self.limit!r}")
+
+
+def as_guards(guards: Any) -> Guards:
+    """The guards of a call, those of `Guards()` for None."""
+    if guards is not None and not isinstance(guards, Guards):
+        raise InputError(f"guards must be fs.dynamics.Guards(max_steps=..., limit=...); got {guards!r}")
+    return guards or Guards()
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +167,7 @@ def solve(
     """
     _check(initial, times, tolerance, method, step)
     batch, dimension = initial.shape
-    limits = guards or Guards()
+    limits = as_guards(guards)
     values = np.full((batch, len(times), dimension), np.nan)
     report = np.zeros((batch, HEAD + dimension))
     wanted = event.count if event else 0
@@ -259,13 +284,26 @@ def _finish_stiff(
         report[row, 1] = filled + tail[0, 1] - 1
 
 
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a value is one finite number, and neither True nor False."""
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+def check_tolerance(tolerance: Any) -> None:
+    """Raise an InputError for a tolerance that is no number, or one that no method can keep to."""
+    if not (is_number(tolerance) and SMALLEST <= tolerance <= LARGEST):
+        raise InputError(f"tolerance must lie between {SMALLEST} and {LARGEST}; got {tolerance!r}")
+
+
 def _check(initial: np.ndarray, times: np.ndarray, tolerance: float, method: str, step: float | None) -> None:
     if method not in METHODS:
         raise InputError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
-    if method in ADAPTIVE and not SMALLEST <= tolerance <= LARGEST:
-        raise InputError(f"tolerance must lie between {SMALLEST} and {LARGEST}; got {tolerance}")
-    if method not in ADAPTIVE and not (step is not None and np.isfinite(step) and step > 0):
-        raise InputError(f"method {method!r} takes constant steps; give a positive step=..., got {step}")
+    if method in ADAPTIVE:
+        check_tolerance(tolerance)
+        if step is not None:
+            raise InputError(f'method {method!r} finds its steps; step={step!r} is for "RK4" and "Yoshida"')
+    elif not (is_number(step) and step > 0):
+        raise InputError(f"method {method!r} takes constant steps; give a positive step=..., got {step!r}")
     bad = np.argwhere(~np.isfinite(initial))
     if len(bad):
         row, i = bad[0]

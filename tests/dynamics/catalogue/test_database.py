@@ -169,6 +169,10 @@ def test_unknown_names_are_met_with_the_nearest():
         system("rossler")
     with pytest.raises(InputError, match="delay equation"):
         system("MackeyGlass", kind="map")
+    with pytest.raises(InputError, match="Lorenz is a flow, no map"):
+        system("Lorenz", kind="map")
+    with pytest.raises(InputError, match="dimension must be a whole number"):
+        system("Lorenz96", dimension=4.5)
     with pytest.raises(InputError, match="has dimension 3; got dimension=4"):
         system("Lorenz", dimension=4)
     with pytest.raises(InputError, match="unknown kind 'chaos'"):

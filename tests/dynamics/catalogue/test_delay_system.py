@@ -233,8 +233,14 @@ def test_bad_use():
         delayed.rhs(np.zeros(1), np.zeros(1), np.zeros(1))
     with pytest.raises(InputError, match=r"has states \(..., 1\); got shapes \(3,\), \(2,\)"):
         delayed.rhs(np.zeros(3), np.zeros(2))
-    with pytest.raises(InputError, match="exponents must be from 1"):
-        delayed.lyapunov_spectrum(exponents=0)
+    with pytest.raises(InputError, match="exponents must be from 1 to 40"):
+        delayed.lyapunov_spectrum(exponents=41)
+    with pytest.raises(InputError, match="exponents must be a whole number"):
+        delayed.lyapunov_spectrum(exponents=1.5)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="seed must be a whole number"):
+        delayed.trajectory(3, seed=-1)
+    with pytest.raises(InputError, match="guards must be"):
+        delayed.trajectory(3, guards=3)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match="at least two"):
         delayed.lyapunov_spectrum(batch=1)
     with pytest.raises(InputError, match="must be numbers or a function of time"):

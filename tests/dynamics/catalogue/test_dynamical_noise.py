@@ -156,7 +156,7 @@ def test_what_cannot_be_driven():
     with pytest.raises(InputError, match="Henon is a map"):
         system("Henon").trajectory(5, dynamical_noise=0.1)
     inside = system(lambda t, x: -torch.sin(x), dimension=1, initial=(1.0,), name="inside")
-    with pytest.raises(InputError, match="needs compiled equations"):
+    with pytest.raises(InputError, match="need compiled equations"):
         inside.trajectory(5, dt=0.1, dynamical_noise=0.1)
     with pytest.raises(SolverError, match=r"trajectory 0 of Lorenz left its bounds at time .* smaller step"):
         system("Lorenz").trajectory(50, seed=0, dynamical_noise=1e3, guards=Guards(limit=5.0))

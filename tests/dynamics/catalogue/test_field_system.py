@@ -47,3 +47,7 @@ def test_bad_requests():
         s.trajectory(3, dt=0.1, points_per_period=10)
     with pytest.raises(InputError, match="batch must be"):
         s.trajectory(3, batch=0)
+    with pytest.raises(InputError, match="seed must be a whole number"):
+        s.trajectory(3, seed=-1)
+    with pytest.raises(InputError, match="exponents must be a whole number"):
+        s.lyapunov_spectrum(exponents=1.5)  # pyright: ignore[reportArgumentType]

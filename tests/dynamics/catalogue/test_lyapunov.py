@@ -69,5 +69,15 @@ def test_bad_requests():
         s.lyapunov_spectrum(batch=1)
     with pytest.raises(InputError, match="time must be positive"):
         s.lyapunov_spectrum(time=-1.0)
+    with pytest.raises(InputError, match="time must be positive; got long"):
+        s.lyapunov_spectrum(time="long")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="exponents must be a whole number"):
+        s.lyapunov_spectrum(exponents=1.5)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="batch must be a whole number"):
+        s.lyapunov_spectrum(batch="many")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="tolerance must lie"):
+        s.lyapunov_spectrum(tolerance=-1.0)
+    with pytest.raises(InputError, match="seed must be a whole number"):
+        s.lyapunov_spectrum(seed=-1)
     with pytest.raises(SolverError):
         system(lambda t, x: x**3, initial=(1.0,), period=1.0).lyapunov_spectrum()

@@ -15,7 +15,8 @@ from funcspace.dynamics.catalogue.field_system import FIELDS
 from funcspace.dynamics.catalogue.formula import Formula
 from funcspace.dynamics.catalogue.registry import DelayName, FieldName
 from funcspace.dynamics.catalogue.torch_field import TorchField
-from funcspace.errors import InputError
+from funcspace.dynamics.integrators.solve import Guards
+from funcspace.errors import InputError, SolverError
 
 
 def helper(x):
@@ -115,6 +116,58 @@ def test_torch_functions_are_integrated_in_batches():
     np.testing.assert_allclose(s.jacobian([0.3, 0.4]), matrix, atol=1e-15)
 
 
+def test_torch_functions_start_on_their_attractor_in_step_with_time():
+    def forced(t, x):
+        return torch.cos(t * torch.ones_like(x))
+
+    s = system(forced, initial=(0.0,), period=2 * math.pi)
+    assert s.equations.explicit_time
+    seeded = s.trajectory(30, dt=0.2, batch=3, seed=0, tolerance=1e-8).numpy()
+    late = s.trajectory(30, dt=0.2, transient=2.3, tolerance=1e-8).numpy()[None]
+    for found in (seeded, late):
+        assert np.abs(np.abs(found).max() - 1.0) < 0.02  # all of them run along sin t
+    assert np.ptp(seeded[:, 0]) > 0.1
+
+    def decay(t, x, rate=1.0):
+        return -rate * torch.sin(x)
+
+    assert not system(decay, initial=(0.3,)).equations.explicit_time
+
+
+def test_torch_functions_that_do_not_fit():
+    with pytest.raises(InputError, match=r"weights must be float64 too: module\.double"):
+        system(TimeBlind(), initial=(1.0, 1.0))
+    with pytest.raises(InputError, match=r"maps \(batch, 2\) to the same shape; got \(\)"):
+        system(lambda t, x: torch.sum(x), initial=(1.0, 1.0))
+    s = system(lambda t, x: torch.ones_like(x) * x, initial=(1.0, 1.0), period=1.0, name="growth")
+    with pytest.raises(InputError, match=r"integrated by one of auto, Tsit5, RK4; got method='DOP853'"):
+        s.trajectory(3, dt=0.1, method="DOP853")
+    with pytest.raises(InputError, match="method 'auto' finds its steps"):
+        s.trajectory(3, dt=0.1, step=0.1)
+    with pytest.raises(InputError, match="tolerance must lie"):
+        s.trajectory(3, dt=0.1, tolerance=-1.0)
+    with pytest.raises(SolverError, match=r"trajectory 0 of growth left the bound .* before time 3;"):
+        s.trajectory(9, dt=1.0, tolerance=1e-5, guards=Guards(limit=10.0))
+    for ask in (
+        s.lyapunov_spectrum,
+        lambda: s.poincare_section([1.0, 0.0]),
+        lambda: s.trajectory(3, dt=0.1, dynamical_noise=0.1),
+    ):
+        with pytest.raises(InputError, match=r"growth .*need compiled equations"):
+            ask()
+
+
+class TimeBlind(torch.nn.Module):
+    """Linear decay with weights of single precision."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(2, 2)
+
+    def forward(self, t, x):
+        return -self.linear(x)
+
+
 def test_a_map_of_ones_own():
     s = system(lambda s, a=1.4, b=0.3: (1 - a * s[0] ** 2 + s[1], b * s[0]), kind="map", initial=(0.1, 0.1))
     ours, theirs = s.trajectory(30).numpy(), system("Henon").with_initial([0.1, 0.1]).trajectory(30).numpy()
@@ -205,3 +258,14 @@ def test_a_function_that_is_no_right_hand_side_is_refused_at_once(wrong):
         system(wrong, initial=(1.0, 0.0))
     with pytest.raises(InputError, match="must return 2 numbers"):
         system(lambda t, state: None, initial=(1.0, 0.0))
+
+
+@pytest.mark.parametrize("method", ["DOP853", "Tsit5"])
+def test_jumps_at_late_times_are_passed_and_sliding_along_one_is_reported(method):
+    # the time of the jump is known to 1e-13, and no step across it has an error within the tolerance
+    switched = system(lambda t, x: [1.0, np.sign(x[0]) - x[1]], dimension=2, initial=[-1000.0, -1.0], name="switched")
+    end = switched.trajectory(102, dt=10.0, method=method, tolerance=1e-14).coefficients[-1].ravel()
+    assert float(end[1]) == pytest.approx(1.0 - 2.0 * math.exp(-10.0), abs=1e-11)
+    sliding = system(lambda t, x: [-np.sign(x[0])], dimension=1, initial=[1.0], name="sliding")
+    with pytest.raises(SolverError, match="a jump of the right-hand side"):
+        sliding.trajectory(100, dt=0.05, method=method)

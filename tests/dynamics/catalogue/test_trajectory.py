@@ -164,7 +164,19 @@ def test_orbits_that_escape_in_the_end_still_give_starts():
         ({"batch": 0}, "batch must be"),
         ({"tolerance": 0.1}, "tolerance must lie"),
         ({"method": "Euler"}, "method must be one of"),
-        ({"noise": -0.1}, "must not be negative"),
+        ({"tolerance": "low"}, "tolerance must lie"),
+        ({"noise": -0.1}, "noise must be a number that is not negative"),
+        ({"noise": [0.1, 0.1, 0.1]}, "noise must be a number"),
+        ({"transient": "long"}, "transient must be a number"),
+        ({"seed": -1}, "seed must be a whole number"),
+        ({"seed": "one"}, "seed must be a whole number"),
+        ({"workers": 0}, "workers must be a whole number"),
+        ({"guards": 3}, "guards must be fs.dynamics.Guards"),
+        ({"step": -1.0}, "method 'auto' finds its steps"),
+        ({"method": "RK4", "step": "short"}, "give a positive step"),
+        ({"points_per_period": True}, "must be a positive number"),
+        ({"parameters": 3}, "given by name"),
+        ({"initial": torch.ones(3, requires_grad=True)}, "must carry no gradient"),
         ({"parameters": {"rhoo": 1.0}}, "unknown parameter 'rhoo'"),
         ({"parameters": {"rho": [1.0, 2.0], "sigma": [1.0, 2.0, 3.0]}}, "agree in its length"),
     ],
@@ -184,6 +196,18 @@ def test_bad_counts_and_states():
         system("Henon").trajectory(10, points_per_period=3)
     with pytest.raises(InputError, match="whole number of iterations"):
         system("Henon").trajectory(10, dt=1.5)
+    with pytest.raises(InputError, match="transient must be a whole number of iterations"):
+        system("Henon").trajectory(10, transient=1.5)
+    with pytest.raises(InputError, match="Henon is a map, which is iterated"):
+        system("Henon").trajectory(10, method="RK4", step=0.1)
+    with pytest.raises(InputError, match="limit must be a positive number"):
+        Guards(limit=0.0)
+    with pytest.raises(InputError, match="max_steps must be a whole number"):
+        Guards(max_steps=1.5)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="longest must be a positive time"):
+        s.poincare_section([0.0, 0.0, 1.0], 27.0, longest=-1.0)
+    with pytest.raises(InputError, match="the normal of the plane must be numbers"):
+        s.poincare_section("z", 27.0)
 
 
 def test_functions_carry_names_and_gradients_flow_in_torch():

@@ -139,7 +139,7 @@ def test_failures_are_reported():
         ({"embedding": 0}, "embedding must be a whole number"),
         ({"embedding": True}, "embedding must be a whole number"),
         ({"batch": 0}, "batch must be a whole number"),
-        ({"transient": -1.0}, "must not be negative"),
+        ({"transient": -1.0}, "transient must be a number that is not negative"),
         ({"initial": [[1.0], [2.0]], "batch": 3}, "number of trajectories is not clear"),
     ],
 )
