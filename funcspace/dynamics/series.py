@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from funcspace.dynamics.arguments import is_number, is_whole
 from funcspace.errors import InputError
 from funcspace.functions import Function
 from funcspace.geometry import Times
@@ -100,8 +101,8 @@ def as_series(
         raise InputError(f"{name} must have shape (..., time, components), got {array.shape}")
     if array.shape[-2] < minimum:
         raise InputError(f"{name} has {array.shape[-2]} samples in time; this needs at least {minimum}")
-    if step is not None and not (np.isfinite(step) and step > 0):
-        raise InputError(f"step must be a positive time between samples, got {step}")
+    if step is not None and not (is_number(step) and step > 0):
+        raise InputError(f"step must be a positive time between samples, got {step!r}")
     values = np.ascontiguousarray(array, dtype=np.float64).reshape(-1, *array.shape[-2:])
     if finite and not np.isfinite(values).all():
         batch, time, component = np.argwhere(~np.isfinite(values))[0]
@@ -124,8 +125,8 @@ def as_signal(
                 f"{series.components - 1}"
             )
         return series
-    if not -series.components <= component < series.components:
-        raise InputError(f"component {component} does not exist; {name} has {series.components}")
+    if not (is_whole(component) and -series.components <= component < series.components):
+        raise InputError(f"component {component!r} does not exist; {name} has {series.components}")
     return replace(series, values=np.ascontiguousarray(series.values[:, :, [component]]))
 
 

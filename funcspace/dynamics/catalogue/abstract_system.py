@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from funcspace.dynamics.annotations.annotations import Annotations
-from funcspace.dynamics.catalogue.sampling import as_numbers
+from funcspace.dynamics.arguments import as_numbers
 from funcspace.dynamics.estimate import Estimate
 from funcspace.errors import InputError
 from funcspace.geometry.cached_property import cached_property

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from funcspace.dynamics.arguments import check_counts, entropy_of, is_number
 from funcspace.dynamics.catalogue.delay_history import FIT, NODES, Pieces
 from funcspace.dynamics.catalogue.delay_trajectory import History, histories_on_attractor
 from funcspace.dynamics.catalogue.lyapunov import LocalExponents, over_stretches
-from funcspace.dynamics.catalogue.sampling import check_counts, entropy_of
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.integrators.outcome import DONE
-from funcspace.dynamics.integrators.solve import ABSOLUTE, Guards, check_tolerance, is_number, writable
+from funcspace.dynamics.integrators.solve import ABSOLUTE, Guards, check_tolerance, writable
 from funcspace.errors import InputError, SolverError
 
 if TYPE_CHECKING:

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from funcspace.dynamics.arguments import check_amounts, check_counts, entropy_of
 from funcspace.dynamics.catalogue.delay_history import Pieces, pieces_of
 from funcspace.dynamics.catalogue.sampling import (
     START,
     Sampling,
     as_function,
-    check_amounts,
-    check_counts,
-    entropy_of,
     generator_of,
     packed_rows,
     row_count,

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from funcspace.dynamics.catalogue.sampling import check_counts, entropy_of
+from funcspace.dynamics.arguments import check_counts, entropy_of, is_number
 from funcspace.dynamics.catalogue.torch_field import NEEDS_COMPILED, TorchField
 from funcspace.dynamics.catalogue.trajectory import starts
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.integrators.outcome import DONE
-from funcspace.dynamics.integrators.solve import Guards, check_tolerance, is_number
+from funcspace.dynamics.integrators.solve import Guards, check_tolerance
 from funcspace.errors import InputError, SolverError
 
 if TYPE_CHECKING:

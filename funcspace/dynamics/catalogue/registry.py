@@ -10,20 +10,15 @@ import numpy as np
 from funcspace.dynamics.annotations.annotations import Annotations, KindOfMotion
 from funcspace.dynamics.annotations.measured import measured_annotations
 from funcspace.dynamics.annotations.subsets import Subset, in_subset, of_kind
+from funcspace.dynamics.arguments import check_counts
 from funcspace.dynamics.catalogue import dysts_equations as dysts
 from funcspace.dynamics.catalogue.abstract_system import unknown
 from funcspace.dynamics.catalogue.delay_catalogue import named_delay_system, own_delay_system
 from funcspace.dynamics.catalogue.delay_system import DelaySystem
 from funcspace.dynamics.catalogue.field_system import FIELDS, FieldSystem, field_system
 from funcspace.dynamics.catalogue.formula import Formula
-from funcspace.dynamics.catalogue.own_equations import (
-    CORRECTED,
-    CORRECTED_MAPS,
-    lorenz96,
-    two_scale_lorenz96,
-)
+from funcspace.dynamics.catalogue.own_equations import CORRECTED, CORRECTED_MAPS, lorenz96, two_scale_lorenz96
 from funcspace.dynamics.catalogue.own_system import own_system
-from funcspace.dynamics.catalogue.sampling import check_counts
 from funcspace.dynamics.catalogue.system import System
 from funcspace.errors import InputError
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from funcspace.dynamics.integrators.solve import is_number
+from funcspace.dynamics.arguments import as_numbers, is_number, is_whole
 from funcspace.errors import InputError
 from funcspace.functions import Function, FunctionSpace
 from funcspace.geometry import Times
@@ -19,11 +19,7 @@ __all__ = [
     "START",
     "Sampling",
     "as_function",
-    "as_numbers",
-    "check_amounts",
-    "check_counts",
     "child_seed",
-    "entropy_of",
     "generator_of",
     "packed_rows",
     "row_count",
@@ -45,7 +41,7 @@ class Sampling:
     points_per_lyapunov_time: float | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.count, bool) or not isinstance(self.count, int | np.integer) or self.count < 1:
+        if not (is_whole(self.count) and self.count >= 1):
             raise InputError(f"a trajectory needs a whole number of instants, at least 1; got n={self.count!r}")
         ways = {
             "points_per_period": self.points_per_period,
@@ -75,41 +71,6 @@ class Sampling:
         if system.period is None:
             raise InputError(f"the period of {system.name} is not known; give dt=..., the time between instants")
         return system.period / (STANDARD_POINTS if self.points_per_period is None else self.points_per_period)
-
-
-def as_numbers(value: Any, what: str) -> np.ndarray:
-    """A float64 array, or an InputError that says what must be numbers."""
-    if isinstance(value, torch.Tensor) and value.requires_grad:
-        raise InputError(
-            f"{what} must carry no gradient, for it would be lost; detach, or integrate with "
-            "integrators.integrate_batched, which keeps it"
-        )
-    try:
-        return np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{what} must be numbers; got {value!r}") from error
-
-
-def check_counts(**counts: int | None) -> None:
-    """Raise an InputError for a count, by its name, that is no whole number from 1 on; None stands for a default."""
-    for name, value in counts.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1):
-            raise InputError(f"{name} must be a whole number, at least 1; got {value!r}")
-
-
-def check_amounts(**amounts: float) -> None:
-    """Raise an InputError for an amount, by its name, that is no finite number from 0 on."""
-    for name, value in amounts.items():
-        if not (is_number(value) and value >= 0):
-            raise InputError(f"{name} must be a number that is not negative; got {value!r}")
-
-
-def entropy_of(seed: Any) -> Any:
-    """What all random numbers of a seed come from; of None, something new each time."""
-    try:
-        return np.random.SeedSequence(seed).entropy
-    except (TypeError, ValueError) as error:
-        raise InputError(f"seed must be a whole number that is not negative, or None; got {seed!r}") from error
 
 
 def child_seed(entropy: Any, index: int, purpose: int) -> np.random.SeedSequence:

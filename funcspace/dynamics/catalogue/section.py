@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from funcspace.dynamics.catalogue.sampling import check_amounts, check_counts, entropy_of
+from funcspace.dynamics.arguments import check_amounts, check_counts, entropy_of, is_number
 from funcspace.dynamics.catalogue.torch_field import NEEDS_COMPILED, TorchField
 from funcspace.dynamics.catalogue.trajectory import starts
 from funcspace.dynamics.compiled.expression import Graph
 from funcspace.dynamics.compiled.llvm_code import field_address
-from funcspace.dynamics.integrators.solve import Event, is_number, solve
+from funcspace.dynamics.integrators.solve import Event, solve
 from funcspace.errors import InputError, SolverError
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from funcspace.dynamics.annotations.annotations import Annotations
+from funcspace.dynamics.arguments import as_numbers
 from funcspace.dynamics.catalogue.abstract_system import AbstractSystem, numbered
 from funcspace.dynamics.catalogue.formula import Formula
-from funcspace.dynamics.catalogue.sampling import as_numbers
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.pickling import by_fields
 from funcspace.errors import InputError

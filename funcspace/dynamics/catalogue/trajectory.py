@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from funcspace.dynamics.arguments import as_numbers, check_amounts, check_counts, entropy_of
 from funcspace.dynamics.catalogue.compiled_function import CompiledFunction
 from funcspace.dynamics.catalogue.formula import Formula
 from funcspace.dynamics.catalogue.sampling import (
     START,
     Sampling,
     as_function,
-    as_numbers,
-    check_amounts,
-    check_counts,
-    entropy_of,
     generator_of,
     packed_rows,
     row_count,

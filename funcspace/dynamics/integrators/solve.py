@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeGuard
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from jaxtyping import Float
 
+from funcspace.dynamics.arguments import is_number, is_whole
 from funcspace.dynamics.integrators.outcome import DONE, REASONS, STIFF
 from funcspace.errors import InputError, SolverError
 
@@ -20,7 +21,6 @@ __all__ = [
     "Outcome",
     "as_guards",
     "check_tolerance",
-    "is_number",
     "raise_on_failure",
     "solve",
     "writable",
@@ -67,7 +67,7 @@ class Guards:
     limit: float = 1e9
 
     def __post_init__(self) -> None:
-        if not (is_number(self.max_steps) and self.max_steps >= 1 and self.max_steps == int(self.max_steps)):
+        if not (is_whole(self.max_steps) and self.max_steps >= 1):
             raise InputError(f"max_steps must be a whole number, at least 1; got {self.max_steps!r}")
         if not (is_number(self.limit) and self.limit > 0):
             raise InputError(f"limit must be a positive number of scales; got {self.limit!r}")
@@ -282,11 +282,6 @@ def _finish_stiff(
         report[row, [2, 3, 4]] += tail[0, [2, 3, 4]]
         report[row, [0, 5, 6]], report[row, HEAD:] = tail[0, [0, 5, 6]], tail[0, HEAD:]
         report[row, 1] = filled + tail[0, 1] - 1
-
-
-def is_number(value: Any) -> TypeGuard[float]:
-    """Whether a value is one finite number, and neither True nor False."""
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 def check_tolerance(tolerance: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from funcspace.dynamics.arguments import is_number, is_whole
 from funcspace.dynamics.series import FloatArray, Series, as_series, unbatched
 from funcspace.errors import InputError
 
@@ -40,7 +41,7 @@ def autocorrelation(data: Any, most: int | None = None) -> Any:
     """
     series = as_series(data, minimum=3)
     most = series.length // 2 if most is None else most
-    if isinstance(most, bool) or not 0 <= most < series.length:
+    if not (is_whole(most) and 0 <= most < series.length):
         raise InputError(f"the longest lag must be between 0 and {series.length - 1} samples, got {most!r}")
     return unbatched(correlations(series, most), series.batch_shape)
 
@@ -71,8 +72,8 @@ def decorrelation_time(
     157.8
     """
     series = as_series(data, minimum=3, step=step)
-    if not -1 < level < 1:
-        raise InputError(f"level must lie between -1 and 1, got {level}")
+    if not (is_number(level) and -1 < level < 1):
+        raise InputError(f"level must lie between -1 and 1, got {level!r}")
     rho = correlations(series, series.length // 2)
     below = rho < level
     if not below.any(axis=1).all():

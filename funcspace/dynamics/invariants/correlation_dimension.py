@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcspace.dynamics.arguments import is_number, is_whole
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.invariants.autocorrelation import independence_window
 from funcspace.dynamics.invariants.scaling_region import straight_part
@@ -121,8 +122,8 @@ def _dimension(
 ) -> tuple[float, float, dict[str, Any]]:
     largest = None
     if region is not None:
-        if not 0 < region[0] < region[1]:
-            raise InputError(f"region must be two increasing radii, got {region}")
+        if np.shape(region) != (2,) or not (all(map(is_number, region)) and 0 < region[0] < region[1]):
+            raise InputError(f"region must be two increasing radii, got {region!r}")
         largest = region[1]
     total, pairs, window = _correlation_sum(values, theiler, largest, standardise)
     number = total.share * pairs
@@ -155,10 +156,10 @@ def _correlation_sum(
     if standardise:
         points = points / spread[varying]
     points = np.ascontiguousarray(points)
-    window = independence_window(values) if theiler is None else int(theiler)
+    window = independence_window(values) if theiler is None else theiler
+    if not (is_whole(window) and 0 <= window <= len(points) - 50):
+        raise InputError(f"theiler must be between 0 and {len(points) - 50} samples, got {theiler!r}")
     n = len(points) - window
-    if window < 0 or n < 50:
-        raise InputError(f"theiler must be between 0 and {len(points) - 50} samples, got {theiler}")
     pairs = 0.5 * n * (n - 1)
     edges = kernels.bin_edges()
     if largest is None:
@@ -166,8 +167,8 @@ def _correlation_sum(
         rough = np.cumsum(kernels.pair_counts(sample, LEAF, np.inf))
         share = min(LARGEST_SHARE, MOST_PAIRS / pairs)
         largest = float(edges[1 + np.searchsorted(rough, share * rough[-1])])
-    elif not largest > 0:
-        raise InputError(f"the largest radius must be positive, got {largest}")
+    elif not (is_number(largest) and largest > 0):
+        raise InputError(f"the largest radius must be positive, got {largest!r}")
     order = kernels.leaf_order(points, LEAF)
     counts = kernels.pair_counts(points[order], LEAF, largest) - kernels.close_in_time(points, window)
     below = np.concatenate([[0], np.cumsum(counts)])[: len(edges)]

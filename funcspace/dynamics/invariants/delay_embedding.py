@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from funcspace.dynamics.arguments import check_counts, is_whole
 from funcspace.dynamics.invariants.autocorrelation import correlations
 from funcspace.dynamics.invariants.mutual_information import delayed_mutual_information
 from funcspace.dynamics.series import as_series, as_signal
@@ -44,8 +45,7 @@ def delay_embedding(data: Any, dimension: int, lag: int = 1) -> np.ndarray:
            [4., 2.],
            [5., 3.]])
     """
-    if isinstance(dimension, bool) or isinstance(lag, bool) or dimension < 1 or lag < 1:
-        raise InputError(f"dimension and lag must be at least 1, got {dimension!r} and {lag!r}")
+    check_counts(dimension=dimension, lag=lag)
     span = (dimension - 1) * lag
     series = as_series(data, minimum=span + 1)
     length = series.length - span
@@ -86,7 +86,7 @@ def embedding_lag(
     if series.batch_shape:
         raise InputError(f"embedding_lag takes one trajectory, got a batch of shape {series.batch_shape}")
     most = series.length // 10 if most is None else most
-    if isinstance(most, bool) or not 1 <= most < series.length - 10:
+    if not (is_whole(most) and 1 <= most < series.length - 10):
         raise InputError(f"the longest lag must be between 1 and {series.length - 11} samples, got {most!r}")
     if method == "autocorrelation":
         good = correlations(series, most)[0, :, 0] < 1.0 / np.e

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from funcspace.dynamics.arguments import check_counts, is_number, is_whole
 from funcspace.dynamics.series import FloatArray, as_signal, unbatched
 from funcspace.errors import InputError
 
@@ -45,10 +46,9 @@ def permutation_entropy(
     >>> permutation_entropy([4, 7, 9, 10, 6, 11, 3], order=3, normalise=False).__round__(4)  # 1.5219 bits, as published
     1.0549
     """
-    if isinstance(order, bool) or not 2 <= order <= 8:
+    if not (is_whole(order) and 2 <= order <= 8):
         raise InputError(f"order must be between 2 and 8 samples, got {order!r}")
-    if isinstance(lag, bool) or lag < 1:
-        raise InputError(f"lag must be at least 1 sample, got {lag!r}")
+    check_counts(lag=lag)
     series = as_signal(data, component, minimum=(order - 1) * lag + 1)
     patterns = np.lib.stride_tricks.sliding_window_view(series.values[:, :, 0], (order - 1) * lag + 1, axis=1)[
         ..., ::lag
@@ -137,8 +137,8 @@ def multiscale_entropy(
     array([2.5, 1.7])
     """
     _check_patterns(length, tolerance)
-    blocks = [int(s) for s in scales]
-    if not blocks or min(blocks) < 1:
+    blocks = list(scales) if isinstance(scales, Iterable) else []
+    if not blocks or not all(is_whole(s) and s >= 1 for s in blocks):
         raise InputError(f"scales must be whole numbers of samples, at least 1; got {scales!r}")
     series = as_signal(data, component, minimum=max(blocks) * (length + 2))
     found = np.empty((len(series.values), len(blocks)))
@@ -150,8 +150,9 @@ def multiscale_entropy(
 
 
 def _check_patterns(length: int, tolerance: float) -> None:
-    if isinstance(length, bool) or length < 1 or not (math.isfinite(tolerance) and tolerance > 0):
-        raise InputError(f"length must be at least 1 and tolerance positive; got {length!r} and {tolerance}")
+    check_counts(length=length)
+    if not (is_number(tolerance) and tolerance > 0):
+        raise InputError(f"tolerance must be positive, in standard deviations; got {tolerance!r}")
 
 
 def _sample_entropy(x: FloatArray, length: int, tolerance: float) -> float:

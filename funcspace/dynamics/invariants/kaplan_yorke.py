@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from funcspace.dynamics.arguments import as_numbers
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.series import unbatched
 from funcspace.errors import InputError
@@ -44,7 +45,7 @@ def kaplan_yorke_dimension(spectrum: Any, *, complete: bool = True) -> Estimate:
     0.0
     """
     known = isinstance(spectrum, Estimate)
-    values = np.asarray(spectrum, dtype=np.float64)
+    values = as_numbers(spectrum, "the exponents")
     if values.ndim == 0 or values.shape[-1] == 0:
         raise InputError(f"a spectrum has shape (..., exponents), got {values.shape}")
     if not np.isfinite(values).all():

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from funcspace.dynamics.arguments import is_number, is_whole
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.invariants.autocorrelation import independence_window
 from funcspace.dynamics.invariants.scaling_region import straight_part
@@ -74,8 +75,8 @@ def rosenstein_exponent(
     0.7
     """
     series = as_series(data, minimum=200, step=step)
-    if blocks < 2:
-        raise InputError(f"blocks must be at least 2, got {blocks}")
+    if not (is_whole(blocks) and blocks >= 2):
+        raise InputError(f"blocks must be at least 2, got {blocks!r}")
     return _estimates(series, lambda x, dt: _rosenstein(x, dt, horizon, region, theiler, transverse, blocks))
 
 
@@ -130,10 +131,10 @@ def wolf_exponent(
     0.7
     """
     series = as_series(data, minimum=200, step=step)
-    if isinstance(evolve, bool) or not 1 <= evolve < series.length // 10:
+    if not (is_whole(evolve) and 1 <= evolve < series.length // 10):
         raise InputError(f"evolve must be between 1 and a tenth of the {series.length} samples, got {evolve!r}")
-    if not 0 < angle <= 180:
-        raise InputError(f"angle must be between 0 and 180 degrees, got {angle}")
+    if not (is_number(angle) and 0 < angle <= 180):
+        raise InputError(f"angle must be between 0 and 180 degrees, got {angle!r}")
     return _estimates(series, lambda x, dt: _wolf(x, dt, evolve, (smallest, largest), angle, theiler))
 
 
@@ -149,9 +150,9 @@ def _estimates(series: Series, compute: Any) -> Estimate:
 def _window(x: FloatArray, theiler: int | None) -> int:
     if (np.ptp(x, axis=0) <= 1e-12 * np.abs(x).max(axis=0)).all():
         raise InputError("the trajectory does not vary; it has no neighbours that separate")
-    window = independence_window(x) if theiler is None else int(theiler)
-    if not 0 <= window < len(x) // 2:
-        raise InputError(f"theiler must be between 0 and half of the {len(x)} samples, got {theiler}")
+    window = independence_window(x) if theiler is None else theiler
+    if not (is_whole(window) and 0 <= window < len(x) // 2):
+        raise InputError(f"theiler must be between 0 and half of the {len(x)} samples, got {theiler!r}")
     return window
 
 
@@ -183,8 +184,8 @@ def _rosenstein(
 
     window = _window(x, theiler)
     longest = len(x) // 4 if horizon is None else horizon
-    if not 4 <= longest <= len(x) // 2:
-        raise InputError(f"horizon must be between 4 and half of the {len(x)} samples, got {horizon}")
+    if not (is_whole(longest) and 4 <= longest <= len(x) // 2):
+        raise InputError(f"horizon must be between 4 and half of the {len(x)} samples, got {horizon!r}")
     steps = min(longest, max(10, 20 * window)) if horizon is None else longest
     last = len(x) - 1 - steps
     stride = 1 + last // MOST_STARTS
@@ -244,8 +245,8 @@ def _wolf(
     size = float(np.sqrt(x.var(axis=0).sum()))
     smallest = 1e-3 * size if limits[0] is None else limits[0]
     largest = 0.1 * size if limits[1] is None else limits[1]
-    if not 0 <= smallest < largest:
-        raise InputError(f"smallest must be less than largest, neither negative; got {smallest} and {largest}")
+    if not (is_number(smallest) and is_number(largest) and 0 <= smallest < largest):
+        raise InputError(f"smallest must be less than largest, neither negative; got {smallest!r} and {largest!r}")
     growths = wolf(x, evolve, window, smallest, largest, float(np.cos(np.radians(angle))))
     stretches = (len(x) - 1) // evolve
     if len(growths) < max(8, stretches // 10):

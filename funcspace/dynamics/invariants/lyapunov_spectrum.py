@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from funcspace.dynamics.arguments import as_numbers, check_counts, entropy_of, is_number, is_whole
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.series import FloatArray
 from funcspace.errors import InputError, SolverError
@@ -104,7 +105,8 @@ def lyapunov_spectrum(
     states = torch.atleast_2d(start)
     dimension = states.shape[1]
     count = dimension if count is None else count
-    if not 1 <= count <= dimension:
+    check_counts(count=count)
+    if count > dimension:
         raise InputError(f"count must be between 1 and the dimension {dimension}, got {count}")
     _check_numbers(steps, transient, every, blocks, dt)
     mapping = model
@@ -153,8 +155,7 @@ def lyapunov_spectrum_of_products(
     >>> round(lyapunov_spectrum_of_products(np.tile(np.diag([2.0, 0.5]), (300, 1, 1)))[0], 2)
     0.69
     """
-    if every < 1:
-        raise InputError(f"every must be at least 1; got {every}")
+    check_counts(every=every, count=count)
     if not isinstance(jacobians, Iterable):
         raise InputError(f"jacobians must be matrices (steps, dimension, dimension); got {type(jacobians).__name__}")
     matrices = isinstance(jacobians, list | tuple) and (not jacobians or np.ndim(jacobians[0]) < 3)
@@ -222,17 +223,17 @@ def _asked(model: Any, given: dict[str, Any], options: dict[str, Any]) -> Estima
 
 
 def _check_numbers(steps: int, transient: int, every: int, blocks: int, dt: float) -> None:
-    if steps < 1 or transient < 0 or every < 1 or blocks < 2:
+    if not all(map(is_whole, (steps, transient, every, blocks))) or min(steps, transient + 1, every, blocks - 1) < 1:
         raise InputError(
-            f"steps and every must be at least 1, transient not negative, blocks at least 2; got steps={steps}, "
-            f"every={every}, transient={transient}, blocks={blocks}"
+            "steps and every must be whole numbers, at least 1, transient not negative, blocks at least 2; got "
+            f"steps={steps!r}, every={every!r}, transient={transient!r}, blocks={blocks!r}"
         )
     if steps < blocks * every:
         raise InputError(
             f"{steps} steps are too few for {blocks} blocks of {every} step(s); take more steps or fewer blocks"
         )
-    if not (np.isfinite(dt) and dt > 0):
-        raise InputError(f"dt must be a positive time, got {dt}")
+    if not (is_number(dt) and dt > 0):
+        raise InputError(f"dt must be a positive time, got {dt!r}")
 
 
 def _initial(model: Any, initial: Any) -> Tensor:
@@ -244,7 +245,9 @@ def _initial(model: Any, initial: Any) -> Tensor:
             if tensor.is_floating_point():
                 dtype, device = tensor.dtype, tensor.device
                 break
-    state = torch.as_tensor(np.asarray(initial) if not isinstance(initial, Tensor) else initial).detach()
+    state = torch.as_tensor(
+        as_numbers(initial, "the initial state") if not isinstance(initial, Tensor) else initial
+    ).detach()
     if state.ndim not in (1, 2) or 0 in state.shape:
         raise InputError(f"initial must be a state (dimension,) or states (batch, dimension); got {tuple(state.shape)}")
     if not torch.isfinite(state).all():
@@ -274,8 +277,8 @@ def _batched_map(model: Any, states: Tensor) -> Map:
                 f"{dimension}): {type(error).__name__}: {error}"
             ) from error
     if not isinstance(result, Tensor) or result.shape != (dimension,):
-        shape = tuple(result.shape) if hasattr(result, "shape") else type(result).__name__
-        raise InputError(f"the model must map a state ({dimension},) to a state of that shape; got {shape}")
+        got = tuple(result.shape) if isinstance(result, Tensor) else type(result).__name__
+        raise InputError(f"the model must map a state ({dimension},), a tensor, to one of that shape; got {got}")
     rowwise = torch.func.vmap(model)
     # one state needs no vectorising, which costs more than a small map
     return lambda x: model(x[0])[None] if len(x) == 1 else rowwise(x)
@@ -343,7 +346,7 @@ def _check_finite(orbit: Tensor, states: Tensor, matrices: np.ndarray, done: int
 
 
 def _first_rows(dimension: int, count: int, seed: int) -> FloatArray:
-    matrix = np.random.default_rng(seed).standard_normal((dimension, dimension))
+    matrix = np.random.default_rng(entropy_of(seed)).standard_normal((dimension, dimension))
     return np.ascontiguousarray(np.linalg.qr(matrix)[0][:count])
 
 

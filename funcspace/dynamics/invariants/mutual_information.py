@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from funcspace.dynamics.arguments import is_whole
 from funcspace.dynamics.series import FloatArray, as_signal, unbatched
 from funcspace.errors import InputError
 
@@ -58,7 +59,7 @@ def mutual_information(
         count = _bins(bins, first.length)
         found = [_binned_information(a, b, count) for a, b in pairs]
     elif method == "neighbours":
-        if isinstance(neighbours, bool) or not 1 <= neighbours < first.length:
+        if not (is_whole(neighbours) and 1 <= neighbours < first.length):
             raise InputError(f"neighbours must be between 1 and {first.length - 1}, got {neighbours!r}")
         found = [_neighbour_information(a, b, neighbours) for a, b in pairs]
     else:
@@ -96,7 +97,7 @@ def delayed_mutual_information(data: Any, most: int, *, component: int | None = 
     (True, True)
     """
     series = as_signal(data, component, minimum=11)
-    if isinstance(most, bool) or not 0 <= most <= series.length - 10:
+    if not (is_whole(most) and 0 <= most <= series.length - 10):
         raise InputError(f"the longest lag must be between 0 and {series.length - 10} samples, got {most!r}")
     count = _bins(bins, series.length)
     found = np.empty((len(series.values), most + 1))
@@ -110,7 +111,7 @@ def delayed_mutual_information(data: Any, most: int, *, component: int | None = 
 def _bins(bins: int | None, length: int) -> int:
     if bins is None:
         return max(4, int(np.ceil(np.cbrt(length))))
-    if isinstance(bins, bool) or not 2 <= bins <= 4096:
+    if not (is_whole(bins) and 2 <= bins <= 4096):
         raise InputError(f"bins must be between 2 and 4096, got {bins!r}")
     return bins
 

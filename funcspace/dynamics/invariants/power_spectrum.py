@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from funcspace.dynamics.arguments import is_number
 from funcspace.dynamics.series import FloatArray, as_series
 from funcspace.errors import InputError
 
@@ -91,8 +92,8 @@ def detrended(x: FloatArray, kind: Detrend) -> FloatArray:
 
 def smoothed(power: FloatArray, width: float, *, mode: Literal["reflect", "mirror"] = "reflect") -> FloatArray:
     """Convolution along frequency (axis 1) with a Gaussian cut off at four deviations."""
-    if not (np.isfinite(width) and width >= 0):
-        raise InputError(f"smoothing must be a number of frequency bins, not negative; got {width}")
+    if not (is_number(width) and width >= 0):
+        raise InputError(f"smoothing must be a number of frequency bins, not negative; got {width!r}")
     if width == 0:
         return power
     from scipy.ndimage import gaussian_filter1d

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from funcspace.dynamics.arguments import check_counts, entropy_of, is_whole
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.series import FloatArray, as_signal, unbatched
 from funcspace.errors import InputError
@@ -57,9 +58,10 @@ def zero_one_test(
     (1.0, True)
     """
     series = as_signal(data, component, minimum=100)
-    if frequencies < 2 or (stride is not None and stride < 1):
-        raise InputError(f"frequencies must be at least 2 and stride at least 1; got {frequencies} and {stride}")
-    c = np.random.default_rng(seed).uniform(np.pi / 5, 4 * np.pi / 5, frequencies)
+    check_counts(stride=stride)
+    if not (is_whole(frequencies) and frequencies >= 2):
+        raise InputError(f"frequencies must be a whole number, at least 2; got {frequencies!r}")
+    c = np.random.default_rng(entropy_of(seed)).uniform(np.pi / 5, 4 * np.pi / 5, frequencies)
     growths = np.stack([_growths(x[:, 0], c, stride) for x in series.values])
     spread = 1.2533 * growths.std(axis=1, ddof=1) / np.sqrt(frequencies)
     return Estimate(unbatched(np.median(growths, axis=1), series.batch_shape), unbatched(spread, series.batch_shape))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from funcspace.dynamics.arguments import as_numbers, is_whole
 from funcspace.dynamics.metrics.pointwise_errors import component_scale
 from funcspace.dynamics.series import FloatArray, paired_series, unbatched
 from funcspace.errors import InputError
@@ -53,11 +54,11 @@ def maximum_mean_discrepancy(
     >>> abs(maximum_mean_discrepancy(x, y)) < 0.005, round(maximum_mean_discrepancy(x, y + 1.0), 2)
     (True, 0.41)
     """
-    widths = np.asarray(scales, dtype=np.float64)
+    widths = as_numbers(scales, "scales")
     if widths.ndim != 1 or widths.size == 0 or not (np.isfinite(widths).all() and (widths > 0).all()):
         raise InputError(f"scales must be positive numbers, got {scales!r}")
-    if most_points < 2:
-        raise InputError(f"most_points must be at least 2, got {most_points}")
+    if not (is_whole(most_points) and most_points >= 2):
+        raise InputError(f"most_points must be at least 2, got {most_points!r}")
     truth, model, batch = paired_series(true, generated)
     sigma = component_scale(truth)[:, None] if standardise else 1.0
     scores = np.empty(len(truth.values))

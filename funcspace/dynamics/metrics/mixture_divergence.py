@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from funcspace.dynamics.arguments import entropy_of
 from funcspace.dynamics.series import FloatArray
 
 __all__ = ["mixture_divergence", "reference_mixture_divergence"]
@@ -55,7 +56,7 @@ def _spread(points: FloatArray, most: int) -> FloatArray:
 
 
 def _draws(points: FloatArray, variance: float, samples: int, seed: int) -> FloatArray:
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(entropy_of(seed))
     chosen = points[generator.integers(len(points), size=samples)]
     return chosen + math.sqrt(variance) * generator.standard_normal(chosen.shape)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from funcspace.dynamics.arguments import as_numbers, check_counts
 from funcspace.dynamics.series import FloatArray, Series, as_series, paired_series, unbatched
 from funcspace.errors import InputError
 
@@ -158,8 +159,7 @@ def mase(true: Any, generated: Any, training: Any, lag: int = 1) -> Any:
     >>> mase([4.0, 5.0], [5.0, 7.0], training=[0.0, 1.0, 2.0, 3.0])
     1.5
     """
-    if isinstance(lag, bool) or lag < 1:
-        raise InputError(f"lag must be a whole number of samples, at least 1; got {lag!r}")
+    check_counts(lag=lag)
     history = as_series(training, name="the training series", minimum=lag + 1)
     truth, model, batch = paired_series(true, generated, minimum=1, equal_length=True)
     if history.components != truth.components or history.batch_shape:
@@ -190,11 +190,12 @@ def component_scale(truth: Series, scale: Any = None) -> FloatArray:
         bad = np.argwhere(is_constant(truth.values))
         if len(bad):
             raise InputError(
-                f"component {bad[0][1]} of {truth.name} does not vary, so that errors cannot be measured in units of "
-                "its standard deviation; leave it out or pass scale=..."
+                f"component {bad[0][1]} of {truth.name} does not vary, so that nothing can be measured in units of "
+                "its standard deviation; leave it out, or give the scale of each component or standardise=False where "
+                "these are arguments"
             )
         return sigma
-    given = np.asarray(scale, dtype=np.float64)
+    given = as_numbers(scale, "the scale")
     if given.shape not in ((), (truth.components,)) or not (np.isfinite(given).all() and (given > 0).all()):
         raise InputError(
             f"scale must be a positive number or {truth.components} of them, one per component; got {scale!r}"

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from funcspace.dynamics.arguments import check_counts
 from funcspace.dynamics.series import FloatArray, Series, as_series, unbatched
 from funcspace.errors import InputError
 from funcspace.functions import Function, FunctionSpace
@@ -72,10 +73,7 @@ def prediction_error(
     >>> prediction_error(lambda x: 0.9 * x + 0.1, orbit, 2, all_horizons=True).round(4)
     array([0.01  , 0.0361])
     """
-    if isinstance(horizon, bool) or horizon < 1 or stride < 1 or batch_size < 1:
-        raise InputError(
-            f"horizon, stride and batch_size must be at least 1; got {horizon!r}, {stride!r} and {batch_size!r}"
-        )
+    check_counts(horizon=horizon, stride=stride, batch_size=batch_size)
     context = getattr(model, "context", 1) if hasattr(model, "rollout") or hasattr(model, "forecast") else 1
     truth = as_series(true, name="the true trajectory", minimum=horizon + context)
     forecast = _forecaster(model, true, truth)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from funcspace.dynamics.arguments import check_counts, entropy_of
 from funcspace.dynamics.metrics.pointwise_errors import component_scale
 from funcspace.dynamics.series import FloatArray, Series, paired_series, unbatched
 from funcspace.errors import InputError
@@ -88,10 +89,9 @@ def sliced_wasserstein(
     >>> round(sliced_wasserstein([[0.0], [1.0]], [[2.0], [3.0]], standardise=False), 12)
     2.0
     """
-    if isinstance(projections, bool) or projections < 1:
-        raise InputError(f"projections must be at least 1, got {projections!r}")
+    check_counts(projections=projections)
     truth, model, batch = paired_series(true, generated, minimum=1)
-    lines = np.random.default_rng(seed).standard_normal((truth.components, projections))
+    lines = np.random.default_rng(entropy_of(seed)).standard_normal((truth.components, projections))
     lines /= np.linalg.norm(lines, axis=0)
     scores = np.full(len(truth.values), np.inf)
     for i, (x, y) in enumerate(_scaled_pairs(truth, model, standardise)):

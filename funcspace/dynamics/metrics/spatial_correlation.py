@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from funcspace.dynamics.arguments import as_numbers
 from funcspace.dynamics.series import paired_series, unbatched
 from funcspace.errors import InputError
 
@@ -50,7 +51,7 @@ def spatial_correlation(true: Any, generated: Any, climatology: Any = None) -> A
         with np.errstate(invalid="ignore", over="ignore"):
             a, b = (part.values - part.values.mean(axis=2, keepdims=True) for part in (truth, model))
     else:
-        mean = np.asarray(climatology, dtype=np.float64)
+        mean = as_numbers(climatology, "the climatology")
         if mean.shape != (truth.components,) or not np.isfinite(mean).all():
             raise InputError(f"climatology must be a finite state of shape ({truth.components},), got {mean.shape}")
         a, b = truth.values - mean, model.values - mean

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from funcspace.dynamics.arguments import is_whole
 from funcspace.dynamics.invariants.power_spectrum import Detrend, detrended, smoothed
 from funcspace.dynamics.metrics.pointwise_errors import component_scale, is_constant
 from funcspace.dynamics.series import FloatArray, paired_series, unbatched
@@ -66,8 +67,8 @@ def spectral_distance(
     if mode not in ("standard", "reference"):
         raise InputError(f'mode must be "standard" or "reference", got {mode!r}')
     length = min(truth.length, model.length)
-    if lowest is not None and not 1 < lowest <= length // 2 + 1:
-        raise InputError(f"lowest must be between 2 and {length // 2 + 1} frequencies, got {lowest}")
+    if lowest is not None and not (is_whole(lowest) and 1 < lowest <= length // 2 + 1):
+        raise InputError(f"lowest must be between 2 and {length // 2 + 1} frequencies, got {lowest!r}")
     truth, model = (part.first(length).time_contiguous() for part in (truth, model))
     component_scale(truth)
     finite = np.asarray(np.isfinite(model.values).all(axis=(1, 2)))

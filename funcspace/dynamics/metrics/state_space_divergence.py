@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from funcspace.dynamics.arguments import check_counts, is_number, is_whole
 from funcspace.dynamics.metrics.mixture_divergence import mixture_divergence, reference_mixture_divergence
 from funcspace.dynamics.metrics.pointwise_errors import component_scale
 from funcspace.dynamics.series import FloatArray, paired_series, unbatched
@@ -91,9 +92,11 @@ def state_space_divergence(
     0.0
     """
     truth, model, batch = paired_series(true, generated)
-    if isinstance(bins, bool) or bins < 2:
+    if not (is_whole(bins) and bins >= 2):
         raise InputError(f"bins must be a whole number, at least 2; got {bins!r}")
-    if not pseudocount > 0 or not variance > 0 or samples < 1 or most_points < 2:
+    check_counts(samples=samples)
+    sizes = is_number(pseudocount) and pseudocount > 0 and is_number(variance) and variance > 0
+    if not sizes or not (is_whole(most_points) and most_points >= 2):
         raise InputError(
             f"pseudocount and variance must be positive, samples at least 1, most_points at least 2; got "
             f"pseudocount={pseudocount}, variance={variance}, samples={samples}, most_points={most_points}"

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from funcspace.dynamics.arguments import as_numbers, is_number
 from funcspace.dynamics.metrics.pointwise_errors import component_scale, smape_terms
 from funcspace.dynamics.series import FloatArray, Series, paired_series, unbatched
 from funcspace.errors import InputError
@@ -117,7 +118,7 @@ def valid_prediction_time_smape(
 
 
 def _thresholds(threshold: float | Sequence[float]) -> FloatArray:
-    values = np.asarray(threshold, dtype=np.float64)
+    values = as_numbers(threshold, "threshold")
     if values.ndim > 1 or values.size == 0 or not (np.isfinite(values).all() and (values > 0).all()):
         raise InputError(f"threshold must be a positive number or a list of them, got {threshold!r}")
     return values
@@ -125,8 +126,8 @@ def _thresholds(threshold: float | Sequence[float]) -> FloatArray:
 
 def _factor(truth: Series, model: Series, lyapunov: float | None, unit: Unit | None) -> float:
     """What one step counts in the unit that is asked for."""
-    if lyapunov is not None and not (np.isfinite(lyapunov) and lyapunov > 0):
-        raise InputError(f"lyapunov must be a positive exponent per unit of time, got {lyapunov}")
+    if lyapunov is not None and not (is_number(lyapunov) and lyapunov > 0):
+        raise InputError(f"lyapunov must be a positive exponent per unit of time, got {lyapunov!r}")
     step = truth.step if truth.step is not None else model.step
     if unit is None:
         unit = "lyapunov" if lyapunov is not None else "time" if step is not None else "steps"

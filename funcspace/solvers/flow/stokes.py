@@ -18,7 +18,7 @@ from funcspace.solvers.flow.flow_solution import Flow
 from funcspace.solvers.flow.linear_solve import Factorisation
 from funcspace.solvers.flow.saddle_system import SaddleSystem
 from funcspace.solvers.problem_data import Data
-from funcspace.solvers.threads import over_threads
+from funcspace.solvers.threads import over_columns, over_threads
 
 __all__ = ["Stokes"]
 
@@ -131,7 +131,7 @@ class Stokes:
         if len(viscosity) == 1:
             values = matrices(0)
             factors = Factorisation(system.inner(values))
-            over_threads(lambda start, stop: finish(slice(start, stop), values, factors), samples, self.workers)
+            over_columns(lambda rows: finish(rows, values, factors), samples, self.workers)
         else:
             over_threads(work, samples, self.workers)
         return flow_of(problem, states, residuals)
