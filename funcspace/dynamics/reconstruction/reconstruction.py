@@ -17,7 +17,7 @@ from funcspace.dynamics.reconstruction.models.history_model import HistoryModel
 from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.dynamics.reconstruction.recordings_for import check_components, driven
 from funcspace.dynamics.reconstruction.windows import PerReplica, Recording, as_recording
-from funcspace.errors import InputError
+from funcspace.errors import InputError, SolverError
 from funcspace.functions import Function, FunctionSpace
 from funcspace.geometry import Times
 
@@ -248,15 +248,16 @@ class Reconstruction:
         Returns
         -------
         Estimate
-            Exponents (count,), or (replicas, count).
+            Exponents (count,), or (replicas, count); NaN for a replica whose free run is not bounded.
 
         Raises
         ------
-        SolverError : the free run is not bounded.
+        SolverError : the free run is not bounded, of a single model or of every replica.
         """
         from funcspace.dynamics.reconstruction.analysis.lyapunov import free_run_spectrum
 
-        found = []
+        found: dict[int, Estimate] = {}
+        lost = None
         for i in range(self.replicas or 1):
             model = self.model if self.replicas is None else self.model.replica(i)
             if initial is None:
@@ -266,15 +267,25 @@ class Reconstruction:
                 history = (self._states(initial) - model.mean.double()) / model.scale.double()
                 history = history.reshape(-1, *history.shape[-2:])[0]
                 self._check_context(history)
-            found.append(
-                free_run_spectrum(
+            try:
+                spectrum = free_run_spectrum(
                     model, history, steps, transient=transient, dt=self._step_of(i), count=count, every=every,
                     blocks=blocks, seed=seed,
-                )
-            )  # fmt: skip
+                )  # fmt: skip
+            except SolverError as error:
+                if self.replicas is None:
+                    raise
+                lost = error
+            else:
+                found[i] = spectrum
         if self.replicas is None:
             return found[0]
-        return Estimate(np.stack([e.value for e in found]), np.stack([e.error for e in found]), {"steps": steps})
+        if lost is not None and not found:
+            raise lost
+        shape = next(iter(found.values())).value.shape
+        unknown = Estimate(np.full(shape, np.nan), np.full(shape, np.nan))
+        rows = [found.get(i, unknown) for i in range(self.replicas)]
+        return Estimate(np.stack([e.value for e in rows]), np.stack([e.error for e in rows]), {"steps": steps})
 
     def save(self, folder: str | PathLike[str]) -> Path:
         """Write weights, arguments, scale and provenance to one folder; whole or not at all. `fs.load` reads it."""

@@ -38,6 +38,17 @@ def test_a_run_without_bound_is_an_error():
         trained.lyapunov_spectrum(steps=2000)
 
 
+def test_a_replica_that_escapes_does_not_take_the_others_along():
+    trained = rotating(fs.dynamics.ALRNN(observed=2, latent=3, relu=0, replicas=2), 2.0)
+    with pytest.raises(SolverError, match="leaves every bound"):
+        trained.lyapunov_spectrum(steps=2000)
+    with torch.no_grad():
+        trained.model.W[0] *= 0.25
+    found = trained.lyapunov_spectrum(steps=2000, count=2)
+    np.testing.assert_allclose(found.value[0], np.log(0.5) / 0.1, rtol=1e-5)
+    assert np.isnan(found.value[1]).all() and np.isnan(found.error[1]).all()
+
+
 def test_replicas_and_the_general_estimate():
     model = fs.dynamics.ClippedShallowPLRNN(3, hidden=8, replicas=2, seed=3)
     trained = Reconstruction(model.eval(), 0.01, ("x", "y", "z"))
