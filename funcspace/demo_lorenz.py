@@ -71,7 +71,7 @@ def run_lorenz_demo(
     reconstruction, symbols = learned["lorenz"], learned["symbols"]
     run = reconstruction.rollout(test[:1], 60_000)
     generated = run.coefficients[10_001:].reshape(50_000, 3)
-    code = symbols.model.symbolic_code(test, steps=60_000)
+    code = symbols.model.symbolic_code(test, steps=50_000, transient=10_000)
     true = test.coefficients.reshape(50_000, 3)
     points = [point for point in symbols.model.fixed_points() if point.admissible]
     scores = {

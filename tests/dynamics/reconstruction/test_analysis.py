@@ -135,6 +135,25 @@ def test_latent_states_may_be_an_array(tent, tent_orbit):
     np.testing.assert_array_equal(code.sequence, tent.symbolic_code(tent_orbit).sequence)
 
 
+def test_a_free_run_settles_before_its_regions_count():
+    """A unit that remembers: its lifted state lies in the region above zero, its own attractor in the one below."""
+    model = fs.dynamics.ALRNN(observed=1, latent=2, relu=1).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+        model.A.copy_(torch.tensor([0.5, 0.9]))
+        model.h.copy_(torch.tensor([0.0, -0.1]))
+    start = torch.tensor([[1.0, 1.0]], dtype=torch.float64)
+    assert model.symbolic_code(start, steps=100).symbols == 2
+    settled = model.symbolic_code(start, steps=100, transient=20)
+    assert settled.symbols == 1 and not settled.regions.any() and len(settled.sequence) == 100
+    for wrong in (-1, 2.5):
+        with pytest.raises(fs.InputError, match="transient must be a whole number of steps"):
+            model.symbolic_code(start, steps=100, transient=wrong)
+    with pytest.raises(fs.InputError, match="transient goes with steps"):
+        model.symbolic_code(torch.cat([start, start]), transient=5)
+
+
 def test_bad_questions(tent):
     for order in (0, 1.5):
         with pytest.raises(fs.InputError, match="max_order must be a positive integer"):

@@ -31,7 +31,8 @@ class ReluChoice:
     relu : the numbers P, ascending, (count,).
     divergence : state-space divergence of each network, (count, seeds); infinite where a free run is not finite.
     spectral : spectral distance, (count, seeds).
-    regions : linear regions that a free run visits, of the 2^P there are, (count, seeds); 0 where it is not finite.
+    regions : linear regions that a free run visits once settled, of the 2^P there are, (count, seeds); 0 where it is
+        not finite.
     reconstructions : one for each P, its replicas the seeds.
     """
 
@@ -139,7 +140,7 @@ def choose_relu(
     algorithm : `SparseTeacherForcing()` by default.
     validation : chooses each network's best epoch; the last one counts without it.
     test : what free runs are compared with; the validation data, or else `data`, by default.
-    steps : of the free run that visited regions are counted along.
+    steps : of the free run that visited regions are counted along, after a quarter as many to settle.
     epochs, batch_size, learning_rate, schedule, validate_every, seed, progress : as for `fit`.
     folder : where each P keeps its checkpoints, in a folder of its own; a stopped search goes on from there.
 
@@ -189,7 +190,8 @@ def _scored(reconstruction: Any, reference: Any, steps: int) -> tuple[NDArray[An
     for i in range(len(divergence)):
         model = reconstruction.model.replica(i)
         first = ((reference.values[0][:1] - model.mean) / model.scale).nan_to_num(nan=0.0)
-        orbit = model.generate_latent(model.start(first.to(model.A)), steps)[0]
+        settling = steps // 4
+        orbit = model.generate_latent(model.start(first.to(model.A)), settling + steps)[0, settling:]
         if bool(orbit.isfinite().all()):
             regions[i] = SymbolicCode.of(model.region(orbit).numpy()).symbols
         else:

@@ -287,14 +287,17 @@ class PiecewiseLinearRNN(ForcedModel):
             seed=seed,
         )  # fmt: skip
 
-    def symbolic_code(self, orbit: Any, *, steps: int | None = None) -> SymbolicCode:
+    def symbolic_code(self, orbit: Any, *, steps: int | None = None, transient: int = 0) -> SymbolicCode:
         """The regions along an orbit.
 
         Parameters
         ----------
         orbit : a trajectory, a Function over Times in the units of the data, each state of which is lifted into the
             latent space; or latent states (time, latent).
-        steps : run freely for this many steps from the orbit's first state instead.
+        steps : run freely from the orbit's first state instead, and take this many states. Units that are not read out
+            then remember the past, as a lifted state does not: only so are the regions those of the model's own
+            attractor.
+        transient : steps of that run before the states that count.
         """
         from funcspace.dynamics.reconstruction.analysis.symbols import SymbolicCode
 
@@ -318,7 +321,11 @@ class PiecewiseLinearRNN(ForcedModel):
             )
         if steps is not None:
             positive_integers(steps=steps)
-            states = single.generate_latent(states[:1], steps)[0]
+            if not (isinstance(transient, int) and transient >= 0):
+                raise InputError(f"transient must be a whole number of steps that is not negative; got {transient!r}")
+            states = single.generate_latent(states[:1], transient + steps)[0, transient:]
+        elif transient:
+            raise InputError("transient goes with steps, the length of a free run")
         if not bool(states.isfinite().all()):
             raise InputError("the orbit holds NaN or infinity, which lies in no region")
         return SymbolicCode.of(single.region(states).numpy(), step)
