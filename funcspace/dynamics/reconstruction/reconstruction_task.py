@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from funcspace.dynamics.reconstruction.forcing_gain import Gain
 from funcspace.dynamics.reconstruction.models.forced_model import ForcedModel
+from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
+from funcspace.dynamics.reconstruction.rare_regions import RareRegions
 from funcspace.dynamics.reconstruction.windows import Recording, Windows
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ class WindowLoss:
     noise, noisy_targets : standard deviation of the noise on windows, and whether targets carry it too.
     latent_weight, observation_weight : weights of the models' penalties.
     attractor_weight, attractor_share : weight and share of units of the manifold-attractor regularisation.
+    region_weight, rare : weight of the penalty on rare regions, and the share of states below which one is rare.
+    escape_weight : weight of the penalty on runs that escape from far outside.
     forced : how many first units the data pull on; None for all that they can.
     """
 
@@ -39,6 +43,9 @@ class WindowLoss:
     observation_weight: float
     attractor_weight: float
     attractor_share: float
+    region_weight: float = 0.0
+    rare: float = 0.05
+    escape_weight: float = 0.0
     forced: int | None = None
 
 
@@ -70,6 +77,7 @@ class ReconstructionTask:
         self.model, self.recordings, self.windows, self.gain, self.terms = model, recordings, windows, gain, terms
         self.samples, self.description, self.validation = samples, description, validation
         self._anneal, self._seen = anneal, 0
+        self._regions = RareRegions(terms.rare)
 
     def loss(self, model: Callable[..., Tensor], rows: np.ndarray) -> Float[Tensor, ""]:
         """The mean squared error of predictions along random windows, plus penalties.
@@ -85,8 +93,17 @@ class ReconstructionTask:
                 target = window[..., 1:, :]
         gain = self.gain.at(self.model, window, min(1.0, self._seen / self._anneal))
         self._seen += 1
-        predicted = model(window, gain, inputs, forced=terms.forced)
-        return self.total(mean_square(predicted, target, missing=self.windows.missing))
+        extra: Tensor | float = 0.0
+        if terms.region_weight:
+            assert isinstance(self.model, PiecewiseLinearRNN)
+            states = model(window, gain, inputs, forced=terms.forced, latent=True)
+            predicted = self.model.observe_columns(states)
+            extra = terms.region_weight * self._regions.penalty(states[..., self.model.bending, :, :])
+        else:
+            predicted = model(window, gain, inputs, forced=terms.forced)
+        if terms.escape_weight:
+            extra = extra + terms.escape_weight * self.model.escape_penalty(window)
+        return self.total(mean_square(predicted, target, missing=self.windows.missing) + extra)
 
     def total(self, each: Float[Tensor, "*replicas"]) -> Float[Tensor, ""]:
         """The errors of the replicas with their penalties, as one number."""
@@ -137,12 +154,14 @@ class ReconstructionTask:
         return Reconstruction.of(self.model, self.recordings)
 
     def state(self) -> dict[str, Tensor]:
-        """Steps taken, and the state of the gain."""
-        return {"seen": torch.tensor(self._seen)} | {f"gain/{k}": v for k, v in self.gain.state().items()}
+        """Steps taken, the state of the gain, and how often each region was visited."""
+        kept = {} if self._regions.shares is None else {"regions": self._regions.shares}
+        return {"seen": torch.tensor(self._seen), **kept, **{f"gain/{k}": v for k, v in self.gain.state().items()}}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a state."""
         self._seen = int(state["seen"])
+        self._regions.shares = state.get("regions")
         self.gain.restore({k.removeprefix("gain/"): v for k, v in state.items() if k.startswith("gain/")})
 
 

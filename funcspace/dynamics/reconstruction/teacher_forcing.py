@@ -34,6 +34,9 @@ class _WindowTraining:
     observation_weight: float = 0.0
     attractor_weight: float = 0.0
     attractor_share: float = 0.5
+    region_weight: float = 0.0
+    rare: float = 0.05
+    escape_weight: float = 0.0
     forced: int | None = None
     inputs: Any = None
     missing: bool = False
@@ -41,12 +44,16 @@ class _WindowTraining:
 
     def __post_init__(self) -> None:
         positive_integers(sequence=self.sequence)
-        weights = ("noise", "latent_weight", "observation_weight", "attractor_weight")
+        weights = (
+            "noise", "latent_weight", "observation_weight", "attractor_weight", "region_weight", "escape_weight"
+        )  # fmt: skip
         for name in weights:
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name} must not be negative, got {getattr(self, name)}")
         if self.forced is not None:
             positive_integers(forced=self.forced)
+        if not 0.0 < self.rare < 1.0:
+            raise InputError(f"rare must lie between 0 and 1, got {self.rare}")
         if not 0.0 < self.attractor_share <= 1.0:
             raise InputError(f"attractor_share must lie in (0, 1], got {self.attractor_share}")
 
@@ -65,13 +72,15 @@ class _WindowTraining:
             )
         if self.forced is not None and self.forced > model.forceable:
             raise InputError(f"the data can force {model.forceable} units of the model; got forced={self.forced}")
+        if self.region_weight:
+            _ = model.bending
         recordings = training_recordings(data, model, inputs=self.inputs, missing=self.missing)
         recordings = model.standardise(recordings)
         windows = Windows(recordings, self.sequence + 1, device=device, dtype=dtype)
         gain, anneal = self._gain(model, recordings)
         terms = WindowLoss(
             self.noise, self.noisy_targets, self.latent_weight, self.observation_weight, self.attractor_weight,
-            self.attractor_share, self.forced,
+            self.attractor_share, self.region_weight, self.rare, self.escape_weight, self.forced,
         )  # fmt: skip
         settings = {
             f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("inputs", "validation_inputs")
@@ -109,6 +118,11 @@ class SparseTeacherForcing(_WindowTraining):
     latent_weight, observation_weight : weights of the models' penalties.
     attractor_weight, attractor_share : weight and share of units of the manifold-attractor regularisation, which
         pulls the map of the last units to the identity.
+    region_weight, rare : weight of a penalty on the linear regions of an AL-RNN that hold less than this share of the
+        states, which empties them; see `RareRegions`. It is meant for a second training of a model that knows its
+        attractor: from the start it keeps models from finding it.
+    escape_weight : weight of a penalty on free runs that grow from 1.5 to 4 times the observations (of maps of the
+        PLRNN family): orbits stay bounded, and no fixed point is left beyond which they escape.
     forced : partial forcing: only so many of the first units are forced, of those that data can force (the N that are
         read out, all M where the observation is affine or a network, the components of other models).
     inputs : external inputs at the instants of the data, a Function over the same Times; used as they are.
@@ -156,7 +170,8 @@ class GeneralizedTeacherForcing(_WindowTraining):
     every, keep : steps between estimates, and the share of the old alpha that is kept on the way down.
     sequence, noise, noisy_targets, latent_weight, observation_weight : as for `SparseTeacherForcing`; no noise by
         default.
-    attractor_weight, attractor_share, forced, inputs, missing, validation_inputs : as for `SparseTeacherForcing`.
+    attractor_weight, attractor_share, region_weight, rare, escape_weight, forced, inputs, missing, validation_inputs :
+        as for `SparseTeacherForcing`.
 
     An epoch is 50 steps; each draws its windows at random. By default `fit` trains for 1000 epochs of batches of 16
     windows with RAdam, its rate falling from 1e-3 to 1e-6 exponentially; the published tables take 5000.

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from funcspace.dynamics.reconstruction.models.initial_weights import contracting, gaussian
 from funcspace.dynamics.reconstruction.models.observation import ObservationKind
 from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
+from funcspace.dynamics.reconstruction.rare_regions import MOST_UNITS
 from funcspace.errors import InputError
 
 __all__ = ["ALRNN"]
@@ -103,6 +104,13 @@ class ALRNN(PiecewiseLinearRNN):
     def scan_weights(self) -> tuple[list[Tensor], tuple[Any, ...]]:
         """A, W, h; P."""
         return [self.A, self.W, self.h], (self.relu, False)
+
+    @property
+    def bending(self) -> slice:
+        """The last P units."""
+        if not 1 <= self.relu <= MOST_UNITS:
+            raise InputError(f"region_weight needs 1 to {MOST_UNITS} ReLU units; the model has {self.relu}")
+        return slice(self.latent - self.relu, self.latent)
 
     def latent_penalty(self) -> Float[Tensor, "*replicas"]:
         """The norm of relu(A + diag W - 0.05): how far the units' own memory exceeds a twentieth."""

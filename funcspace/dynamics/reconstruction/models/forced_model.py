@@ -78,6 +78,15 @@ class ForcedModel(nn.Module, ABC):
         """How far the map of the last units, `share` of them, is from the identity."""
         raise self._nothing("attractor_weight")
 
+    @property
+    def bending(self) -> slice:
+        """The units whose signs tell the linear regions."""
+        raise self._nothing("region_weight")
+
+    def escape_penalty(self, window: Float[Tensor, "*replicas observed instant column"]) -> Float[Tensor, "*replicas"]:
+        """How much free runs grow that start far outside the data."""
+        raise self._nothing("escape_weight")
+
     def extra_repr(self) -> str:
         """Constructor arguments and the number of weights."""
         shown = ", ".join(f"{k}={v!r}" for k, v in self.config.items() if k != "seed" and v is not None)

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PiecewiseLinearRNN"]
 
+ESCAPE_STEPS = 60
+ALLOWED = 0.4
+
 
 class PiecewiseLinearRNN(ForcedModel):
     r"""A map z_t = F(z_{t-1}) + C s_t that is affine on each of finitely many regions, with observations of z.
@@ -103,6 +106,18 @@ class PiecewiseLinearRNN(ForcedModel):
     def observation_penalty(self) -> Float[Tensor, "*replicas"]:
         """What a weight on the observation penalises; see `Observation`."""
         return self.observation.penalty()
+
+    def escape_penalty(self, window: Float[Tensor, "*replicas observed instant column"]) -> Float[Tensor, "*replicas"]:
+        """How much free runs grow that start at 1.5 to 4 times the first observations, over ESCAPE_STEPS steps.
+
+        The mean of max(0, log(|x_after| / |x_before|) - ALLOWED) over the columns, x observations. An orbit that stays
+        bounded from wherever it starts costs nothing.
+        """
+        first = window[..., 0, :].nan_to_num(nan=0.0)
+        first = first * (1.5 + 2.5 * torch.rand_like(first[..., :1, :]))
+        after = self.observe_columns(self.scan(self.start(first.mT).mT, ESCAPE_STEPS)[..., -1:, :])[..., 0, :]
+        growth = 0.5 * (after.square().sum(dim=-2) / first.square().sum(dim=-2).clamp_min(1e-6) + 1e-6).log()
+        return (growth - ALLOWED).relu().mean(dim=-1)
 
     def jacobian(self, z: Float[Tensor, "... latent"]) -> Float[Tensor, "... latent latent"]:
         """The derivative of a step; on a kink that of the lower side."""
@@ -185,11 +200,12 @@ class PiecewiseLinearRNN(ForcedModel):
         inputs: Float[Tensor, "*replicas input time column"] | None = None,
         *,
         forced: int | None = None,
-    ) -> Float[Tensor, "*replicas observed time column"]:
+        latent: bool = False,
+    ) -> Float[Tensor, "*replicas component time column"]:
         """Observations 1 .. T predicted from observation 0, forced towards the others as the gain says.
 
-        With `forced` only so many first units are. Missing observations are NaN; they force nothing, and a missing
-        start is taken as zero.
+        With `forced` only so many first units are; with `latent` the states are returned in place of observations.
+        Missing observations are NaN; they force nothing, and a missing start is taken as zero.
         """
         last = window.movedim(-3, -1)
         start = self.observation.start(last[..., 0, :, :].nan_to_num(nan=0.0))
@@ -199,7 +215,13 @@ class PiecewiseLinearRNN(ForcedModel):
             targets = self.observation.targets(last[..., 1:, :, :]).movedim(-1, -3)
         targets = targets[..., : self.forceable if forced is None else forced, :, :]
         states = self.scan(start.mT, window.shape[-2] - 1, targets=targets, gain=gain, inputs=inputs)
-        return self.observation.observe(states.movedim(-3, -1)).movedim(-1, -3)
+        return states if latent else self.observe_columns(states)
+
+    def observe_columns(
+        self, states: Float[Tensor, "*replicas latent time column"]
+    ) -> Float[Tensor, "*replicas observed time column"]:
+        """Observations of latent states as a scan returns them."""
+        return self.observe(states.movedim(-3, -1)).movedim(-1, -3)
 
     def replica(self, index: int) -> PiecewiseLinearRNN:
         """One of the replicas, as a model of its own."""
