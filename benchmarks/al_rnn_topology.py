@@ -14,7 +14,6 @@ import argparse
 import os
 import platform
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ DYNAMICS = fs.dynamics
 ROSSLER = {"a": 0.2, "b": 0.2, "c": 5.7}
 
 TRIED = """\
-## What else was tried for three regions
+## What else was tried
 
 Runs of 8 seeds each, on the same orbit; medians.
 
@@ -44,6 +43,7 @@ Runs of 8 seeds each, on the same orbit; medians.
   the true saddle goes as well.
 - Noise of 0, 2 and 10 % on the windows, forcing every 30th step, the authors' own noisy file, and a weight on two units
   being positive at once: no more minimal models than without.
+- Rössler, 10,000 more updates without noise: all multipliers are 0.12 to 0.25 % below the truth.
 """
 
 
@@ -190,18 +190,15 @@ def front(a: argparse.Namespace) -> list[str]:
 
 
 def rossler(a: argparse.Namespace) -> list[str]:
-    """The table of replicas with one ReLU, trained with noise and then without it, which biases multipliers."""
+    """The table of replicas with one ReLU."""
     train, test, exponent = orbits("Rossler", a.length)
     true = rossler_multiplier()
-    options = recipe("Rossler", a.clean_epochs, a) | {"learning_rate": 1e-3}
-    options["algorithm"] = replace(options["algorithm"], noise=0.0)
-    model = fs.fit(trained("Rossler", 1, train, a).model, train, validation=train, **options)
+    model = trained("Rossler", 1, train, a)
     scores, exponents = model.evaluate(test), model.lyapunov_spectrum(initial=test[:1], count=1).value[:, 0]
     lines = [
         "## Rössler (0.2, 0.2, 5.7) at steps of 0.08, 20 units, one ReLU",
         "",
-        f"The focus that the orbit winds around has the multiplier {true:.5f} over a step. A second training of",
-        f"{50 * a.clean_epochs:,} updates has no noise: noise makes spirals too tame.",
+        f"The focus that the orbit winds around has the multiplier {true:.5f} over a step.",
         "",
         "| seed | regions | spiral's multiplier | off by | D_stsp | D_H | exponent |",
         "|---|---|---|---|---|---|---|",
@@ -238,7 +235,6 @@ def main() -> None:
     parser.add_argument("--interval", type=int, default=10, help="of forcing, for Lorenz-63")
     parser.add_argument("--prune-from", type=int, default=300, help="epochs before the second training, at interval 16")
     parser.add_argument("--prune-epochs", type=int, default=300, help="epochs of the second training")
-    parser.add_argument("--clean-epochs", type=int, default=200, help="epochs without noise, for Rössler")
     parser.add_argument("--region-weight", type=float, default=0.01)
     parser.add_argument("--escape-weight", type=float, default=0.005)
     parser.add_argument("--front-epochs", type=int, default=300)
