@@ -1,4 +1,4 @@
-"""Models of all three-dimensional flows of the database, trained as one batch.
+"""Models of all three-dimensional flows of the database, trained in one command.
 
     python benchmarks/chaos_reconstruction.py --output docs/benchmarks/chaos_reconstruction.md
 
@@ -103,7 +103,7 @@ def main() -> None:
     near = [row[0] for row in rows if abs(row[3] - row[4]) <= 0.2 * abs(row[4])]
     d = np.array([row[1] for row in rows])
     lines = [
-        "# All chaotic three-dimensional flows as one batch",
+        "# All chaotic three-dimensional flows by one command",
         "",
         f"{len(names)} systems. Phases that grow without bound have their cosine and sine in their place, in "
         f"{', '.join(forced) or 'none'};",

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from jaxtyping import Float
 
-from funcspace.dynamics.arguments import is_number, is_whole
+from funcspace.dynamics.arguments import is_number
 from funcspace.dynamics.integrators.outcome import DONE, REASONS, STIFF
 from funcspace.errors import InputError, SolverError
 
@@ -67,7 +67,7 @@ class Guards:
     limit: float = 1e9
 
     def __post_init__(self) -> None:
-        if not (is_whole(self.max_steps) and self.max_steps >= 1):
+        if not (is_number(self.max_steps) and self.max_steps >= 1 and self.max_steps == int(self.max_steps)):
             raise InputError(f"max_steps must be a whole number, at least 1; got {self.max_steps!r}")
         if not (is_number(self.limit) and self.limit > 0):
             raise InputError(f"limit must be a positive number of scales; got {self.limit!r}")

@@ -73,7 +73,7 @@ class _WindowTraining:
         if self.forced is not None and self.forced > model.forceable:
             raise InputError(f"the data can force {model.forceable} units of the model; got forced={self.forced}")
         if self.region_weight:
-            _ = model.bending
+            _ = model.bending  # a model without such units refuses
         recordings = training_recordings(data, model, inputs=self.inputs, missing=self.missing)
         recordings = model.standardise(recordings)
         windows = Windows(recordings, self.sequence + 1, device=device, dtype=dtype)

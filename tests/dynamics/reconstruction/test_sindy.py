@@ -107,16 +107,16 @@ class TestRecovery:
         assert found.value.sum() == pytest.approx(-13.667, abs=0.02)
 
     def test_a_longer_window_bears_noise(self, lorenz):
-        errors = {5: 0.0, 9: 0.0}
-        for seed in range(4):
+        errors, terms = {5: [], 9: []}, []
+        for seed in range(8):
             noise = torch.randn(lorenz.coefficients.shape, generator=torch.Generator().manual_seed(seed))
             noisy = fs.Function(lorenz.space, lorenz.coefficients + 0.3 * noise)
             for window in errors:
                 model = SINDy(3)
                 fs.fit(model, noisy, algorithm=Thresholding(threshold=0.3, window=window), precision="64")
-                errors[window] += abs(model.W[1, 1].item() - 28.0) / 4
-                assert window == 5 or model.terms == 7
-        assert errors[9] < 0.4 and errors[5] > 5 * errors[9]
+                errors[window].append(abs(model.W[1, 1].item() - 28.0))
+            terms.append(model.terms)
+        assert np.median(errors[9]) < 0.3 < 2.0 < np.median(errors[5]) and np.median(terms) == 7
 
     def test_the_solution_is_that_of_the_normal_equations(self, lorenz):
         model = SINDy(3)

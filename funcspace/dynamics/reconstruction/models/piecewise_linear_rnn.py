@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from funcspace.dynamics.arguments import is_whole
 from funcspace.dynamics.reconstruction.models.forced_model import ForcedModel
 from funcspace.dynamics.reconstruction.models.initial_weights import glorot
 from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PiecewiseLinearRNN"]
 
-ESCAPE_STEPS = 60
-ALLOWED = 0.4
+ESCAPE_STEPS = 60  # of the free runs that must not escape
+ALLOWED = 0.4  # logarithm of the growth over these steps that costs nothing
 
 
 class PiecewiseLinearRNN(ForcedModel):
@@ -110,8 +111,7 @@ class PiecewiseLinearRNN(ForcedModel):
     def escape_penalty(self, window: Float[Tensor, "*replicas observed instant column"]) -> Float[Tensor, "*replicas"]:
         """How much free runs grow that start at 1.5 to 4 times the first observations, over ESCAPE_STEPS steps.
 
-        The mean of max(0, log(|x_after| / |x_before|) - ALLOWED) over the columns, x observations. An orbit that stays
-        bounded from wherever it starts costs nothing.
+        The mean of max(0, log(|x_after| / |x_before|) - ALLOWED) over the columns, x observations.
         """
         first = window[..., 0, :].nan_to_num(nan=0.0)
         first = first * (1.5 + 2.5 * torch.rand_like(first[..., :1, :]))
@@ -343,7 +343,7 @@ class PiecewiseLinearRNN(ForcedModel):
             )
         if steps is not None:
             positive_integers(steps=steps)
-            if not (isinstance(transient, int) and transient >= 0):
+            if not (is_whole(transient) and transient >= 0):
                 raise InputError(f"transient must be a whole number of steps that is not negative; got {transient!r}")
             states = single.generate_latent(states[:1], transient + steps)[0, transient:]
         elif transient:
