@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from funcspace.dynamics.arguments import is_number
 from funcspace.dynamics.reconstruction.forcing_gain import AdaptiveGain, ConstantGain, Gain, PeriodicGain
 from funcspace.dynamics.reconstruction.forcing_interval import forcing_interval
 from funcspace.dynamics.reconstruction.forcing_strength import ESTIMATORS, Estimator
@@ -48,12 +49,13 @@ class _WindowTraining:
             "noise", "latent_weight", "observation_weight", "attractor_weight", "region_weight", "escape_weight"
         )  # fmt: skip
         for name in weights:
-            if not getattr(self, name) >= 0:
-                raise InputError(f"{name} must not be negative, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if not (is_number(value) and value >= 0):
+                raise InputError(f"{name} must not be negative, and a number; got {value!r}")
         if self.forced is not None:
             positive_integers(forced=self.forced)
-        if not 0.0 < self.rare < 1.0:
-            raise InputError(f"rare must lie between 0 and 1, got {self.rare}")
+        if not (is_number(self.rare) and 0.0 < self.rare < 1.0):
+            raise InputError(f"rare must lie between 0 and 1, got {self.rare!r}")
         if not 0.0 < self.attractor_share <= 1.0:
             raise InputError(f"attractor_share must lie in (0, 1], got {self.attractor_share}")
 

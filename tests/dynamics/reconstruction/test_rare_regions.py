@@ -182,5 +182,6 @@ def test_what_does_not_fit(circle):
         )  # fmt: skip
     with pytest.raises(fs.InputError, match=r"rare must lie between 0 and 1, got 1\.5"):
         SparseTeacherForcing(rare=1.5)
-    with pytest.raises(fs.InputError, match="escape_weight must not be negative"):
-        GeneralizedTeacherForcing(escape_weight=-1.0)
+    for wrong in (-1.0, float("nan"), "much"):
+        with pytest.raises(fs.InputError, match="escape_weight must not be negative"):
+            GeneralizedTeacherForcing(escape_weight=wrong)
