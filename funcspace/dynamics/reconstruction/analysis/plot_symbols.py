@@ -52,8 +52,9 @@ def plot_symbols(code: SymbolicCode, ax: Any = None, *, most: int = 24) -> Axes:
         bits = "".join("1" if bit else "0" for bit in code.regions[i])
         label = bits if 0 < len(bits) <= 6 else str(i)
         ax.annotate(label, places[i], ha="center", va="center", fontsize=8, color="white", weight="bold")
-        outward = places[i] * (1 + (radii[i] + 0.2)) if count > 1 else places[i] + [0.0, radii[i] + 0.15]
-        ax.annotate(f"stays {code.transitions[i, i]:.3f}", outward, ha="center", va="center", fontsize=7, color="0.3")
+        side = -1.0 if places[i][1] < -1e-9 else 1.0
+        beside = places[i] + [0.0, side * (radii[i] + 0.15)]
+        ax.annotate(f"stays {code.transitions[i, i]:.3f}", beside, ha="center", va="center", fontsize=7, color="0.3")
     ax.set_xlim(-1.65, 1.65)
     ax.set_ylim(-1.65, 1.65)
     ax.set_aspect("equal")
