@@ -52,10 +52,11 @@ def plot_symbols(code: SymbolicCode, ax: Any = None, *, most: int = 24) -> Axes:
         bits = "".join("1" if bit else "0" for bit in code.regions[i])
         label = bits if 0 < len(bits) <= 6 else str(i)
         ax.annotate(label, places[i], ha="center", va="center", fontsize=8, color="white", weight="bold")
-        side = -1.0 if places[i][1] < -1e-9 else 1.0
-        beside = places[i] + [0.0, side * (radii[i] + 0.15)]
-        ax.annotate(f"stays {code.transitions[i, i]:.3f}", beside, ha="center", va="center", fontsize=7, color="0.3")
-    ax.set_xlim(-1.65, 1.65)
+        outward = places[i] / max(float(np.linalg.norm(places[i])), 1e-9) if count > 1 else np.array([0.0, 1.0])
+        side = "left" if outward[0] > 0.3 else "right" if outward[0] < -0.3 else "center"
+        beside = places[i] + (radii[i] + (0.15 if side == "center" else 0.06)) * outward
+        ax.annotate(f"stays {code.transitions[i, i]:.3f}", beside, ha=side, va="center", fontsize=7, color="0.3")
+    ax.set_xlim(-2.0, 2.0)
     ax.set_ylim(-1.65, 1.65)
     ax.set_aspect("equal")
     ax.set_axis_off()
