@@ -16,7 +16,9 @@ import numpy as np
 from numba import njit
 
 from funcspace.dynamics.integrators.calls import call_field
+from funcspace.dynamics.integrators.dop853_table import DENSE, ERROR_3, ERROR_5, MATRIX, NODES
 from funcspace.dynamics.integrators.first_step import first_step
+from funcspace.dynamics.integrators.fused import combination_of, fused
 from funcspace.dynamics.integrators.outcome import (
     ACROSS,
     BLOWN_UP,
@@ -31,6 +33,9 @@ __all__ = ["ROWS", "dop853"]
 
 ROWS = 26
 SPECIALISED = (3,)
+STAGES = 3  # the row of the first stage
+slope, shape = combination_of(MATRIX, STAGES), combination_of(DENSE, STAGES)
+error_of = combination_of([ERROR_5, ERROR_3], STAGES)
 
 
 def dop853(dimension: int) -> Any:
@@ -40,7 +45,7 @@ def dop853(dimension: int) -> Any:
 
 @cache
 def _compiled(dimension: int) -> Any:
-    @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+    @njit(cache=True, nogil=True, error_model="numpy")
     def integrate(
         field,
         event,
@@ -96,120 +101,44 @@ def _compiled(dimension: int) -> Any:
                         break
                     across, h = across + 1, smallest
                 for i in range(d):
-                    w[2, i] = w[0, i] + h * (0.05260015195876773 * w[3, i])
-                call_field(field, t + 0.05260015195876773 * h, w, 2, p, row, w, 4)
+                    w[2, i] = fused(h, slope(1, w, i), w[0, i])
+                call_field(field, t + NODES[1] * h, w, 2, p, row, w, 4)
                 for i in range(d):
-                    w[2, i] = w[0, i] + h * (0.0197250569845379 * w[3, i] + 0.0591751709536137 * w[4, i])
-                call_field(field, t + 0.0789002279381516 * h, w, 2, p, row, w, 5)
+                    w[2, i] = fused(h, slope(2, w, i), w[0, i])
+                call_field(field, t + NODES[2] * h, w, 2, p, row, w, 5)
                 for i in range(d):
-                    w[2, i] = w[0, i] + h * (0.02958758547680685 * w[3, i] + 0.08876275643042054 * w[5, i])
-                call_field(field, t + 0.1183503419072274 * h, w, 2, p, row, w, 6)
+                    w[2, i] = fused(h, slope(3, w, i), w[0, i])
+                call_field(field, t + NODES[3] * h, w, 2, p, row, w, 6)
                 for i in range(d):
-                    w[2, i] = w[0, i] + h * (
-                        0.2413651341592667 * w[3, i] - 0.8845494793282861 * w[5, i] + 0.924834003261792 * w[6, i]
-                    )
-                call_field(field, t + 0.2816496580927726 * h, w, 2, p, row, w, 7)
+                    w[2, i] = fused(h, slope(4, w, i), w[0, i])
+                call_field(field, t + NODES[4] * h, w, 2, p, row, w, 7)
                 for i in range(d):
-                    w[2, i] = w[0, i] + h * (
-                        0.037037037037037035 * w[3, i] + 0.17082860872947386 * w[6, i] + 0.12546768756682242 * w[7, i]
-                    )
-                call_field(field, t + 0.3333333333333333 * h, w, 2, p, row, w, 8)
+                    w[2, i] = fused(h, slope(5, w, i), w[0, i])
+                call_field(field, t + NODES[5] * h, w, 2, p, row, w, 8)
                 for i in range(d):
-                    w[2, i] = w[0, i] + h * (
-                        0.037109375 * w[3, i]
-                        + 0.17025221101954405 * w[6, i]
-                        + 0.06021653898045596 * w[7, i]
-                        - 0.017578125 * w[8, i]
-                    )
-                call_field(field, t + 0.25 * h, w, 2, p, row, w, 9)
+                    w[2, i] = fused(h, slope(6, w, i), w[0, i])
+                call_field(field, t + NODES[6] * h, w, 2, p, row, w, 9)
                 for i in range(d):
-                    w[2, i] = w[0, i] + h * (
-                        0.03709200011850479 * w[3, i]
-                        + 0.17038392571223998 * w[6, i]
-                        + 0.10726203044637328 * w[7, i]
-                        - 0.015319437748624402 * w[8, i]
-                        + 0.008273789163814023 * w[9, i]
-                    )
-                call_field(field, t + 0.3076923076923077 * h, w, 2, p, row, w, 10)
+                    w[2, i] = fused(h, slope(7, w, i), w[0, i])
+                call_field(field, t + NODES[7] * h, w, 2, p, row, w, 10)
                 for i in range(d):
-                    w[2, i] = w[0, i] + h * (
-                        0.6241109587160757 * w[3, i]
-                        - 3.3608926294469414 * w[6, i]
-                        - 0.868219346841726 * w[7, i]
-                        + 27.59209969944671 * w[8, i]
-                        + 20.154067550477894 * w[9, i]
-                        - 43.48988418106996 * w[10, i]
-                    )
-                call_field(field, t + 0.6512820512820513 * h, w, 2, p, row, w, 11)
+                    w[2, i] = fused(h, slope(8, w, i), w[0, i])
+                call_field(field, t + NODES[8] * h, w, 2, p, row, w, 11)
                 for i in range(d):
-                    w[2, i] = w[0, i] + h * (
-                        0.47766253643826434 * w[3, i]
-                        - 2.4881146199716677 * w[6, i]
-                        - 0.590290826836843 * w[7, i]
-                        + 21.230051448181193 * w[8, i]
-                        + 15.279233632882423 * w[9, i]
-                        - 33.28821096898486 * w[10, i]
-                        - 0.020331201708508627 * w[11, i]
-                    )
-                call_field(field, t + 0.6 * h, w, 2, p, row, w, 12)
+                    w[2, i] = fused(h, slope(9, w, i), w[0, i])
+                call_field(field, t + NODES[9] * h, w, 2, p, row, w, 12)
                 for i in range(d):
-                    w[2, i] = w[0, i] + h * (
-                        -0.9371424300859873 * w[3, i]
-                        + 5.186372428844064 * w[6, i]
-                        + 1.0914373489967295 * w[7, i]
-                        - 8.149787010746927 * w[8, i]
-                        - 18.52006565999696 * w[9, i]
-                        + 22.739487099350505 * w[10, i]
-                        + 2.4936055526796523 * w[11, i]
-                        - 3.0467644718982196 * w[12, i]
-                    )
-                call_field(field, t + 0.8571428571428571 * h, w, 2, p, row, w, 13)
+                    w[2, i] = fused(h, slope(10, w, i), w[0, i])
+                call_field(field, t + NODES[10] * h, w, 2, p, row, w, 13)
                 for i in range(d):
-                    w[2, i] = w[0, i] + h * (
-                        2.273310147516538 * w[3, i]
-                        - 10.53449546673725 * w[6, i]
-                        - 2.0008720582248625 * w[7, i]
-                        - 17.9589318631188 * w[8, i]
-                        + 27.94888452941996 * w[9, i]
-                        - 2.8589982771350235 * w[10, i]
-                        - 8.87285693353063 * w[11, i]
-                        + 12.360567175794303 * w[12, i]
-                        + 0.6433927460157636 * w[13, i]
-                    )
+                    w[2, i] = fused(h, slope(11, w, i), w[0, i])
                 call_field(field, t + h, w, 2, p, row, w, 14)
                 for i in range(d):
-                    w[1, i] = w[0, i] + h * (
-                        0.054293734116568765 * w[3, i]
-                        + 4.450312892752409 * w[8, i]
-                        + 1.8915178993145003 * w[9, i]
-                        - 5.801203960010585 * w[10, i]
-                        + 0.3111643669578199 * w[11, i]
-                        - 0.1521609496625161 * w[12, i]
-                        + 0.20136540080403034 * w[13, i]
-                        + 0.04471061572777259 * w[14, i]
-                    )
+                    w[1, i] = fused(h, slope(12, w, i), w[0, i])
                 error5, error3 = 0.0, 0.0
                 for i in range(d):
-                    e5 = (
-                        0.01312004499419488 * w[3, i]
-                        - 1.2251564463762044 * w[8, i]
-                        - 0.4957589496572502 * w[9, i]
-                        + 1.6643771824549864 * w[10, i]
-                        - 0.35032884874997366 * w[11, i]
-                        + 0.3341791187130175 * w[12, i]
-                        + 0.08192320648511571 * w[13, i]
-                        - 0.022355307863886294 * w[14, i]
-                    )
-                    e3 = (
-                        -0.18980075407240762 * w[3, i]
-                        + 4.450312892752409 * w[8, i]
-                        + 1.8915178993145003 * w[9, i]
-                        - 5.801203960010585 * w[10, i]
-                        - 0.4226823213237919 * w[11, i]
-                        - 0.1521609496625161 * w[12, i]
-                        + 0.20136540080403034 * w[13, i]
-                        + 0.02265179219836082 * w[14, i]
-                    )
+                    e5 = error_of(0, w, i)
+                    e3 = error_of(1, w, i)
                     scale = atol[i] + rtol * max(abs(w[0, i]), abs(w[1, i]))
                     error5 += (e5 / scale) ** 2
                     error3 += (e3 / scale) ** 2
@@ -252,109 +181,30 @@ def _compiled(dimension: int) -> Any:
                 if crossed or times[sample] <= t + h:
                     # The three stages and the polynomial of the dense output.
                     for i in range(d):
-                        w[2, i] = w[0, i] + h * (
-                            0.056167502283047954 * w[3, i]
-                            + 0.25350021021662483 * w[9, i]
-                            - 0.2462390374708025 * w[10, i]
-                            - 0.12419142326381637 * w[11, i]
-                            + 0.15329179827876568 * w[12, i]
-                            + 0.00820105229563469 * w[13, i]
-                            + 0.007567897660545699 * w[14, i]
-                            - 0.008298 * w[15, i]
-                        )
-                    call_field(field, t + 0.1 * h, w, 2, p, row, w, 16)
+                        w[2, i] = fused(h, slope(13, w, i), w[0, i])
+                    call_field(field, t + NODES[13] * h, w, 2, p, row, w, 16)
                     for i in range(d):
-                        w[2, i] = w[0, i] + h * (
-                            0.03183464816350214 * w[3, i]
-                            + 0.028300909672366776 * w[8, i]
-                            + 0.053541988307438566 * w[9, i]
-                            - 0.05492374857139099 * w[10, i]
-                            - 0.00010834732869724932 * w[13, i]
-                            + 0.0003825710908356584 * w[14, i]
-                            - 0.00034046500868740456 * w[15, i]
-                            + 0.1413124436746325 * w[16, i]
-                        )
-                    call_field(field, t + 0.2 * h, w, 2, p, row, w, 17)
+                        w[2, i] = fused(h, slope(14, w, i), w[0, i])
+                    call_field(field, t + NODES[14] * h, w, 2, p, row, w, 17)
                     for i in range(d):
-                        w[2, i] = w[0, i] + h * (
-                            -0.42889630158379194 * w[3, i]
-                            - 4.697621415361164 * w[8, i]
-                            + 7.683421196062599 * w[9, i]
-                            + 4.06898981839711 * w[10, i]
-                            + 0.3567271874552811 * w[11, i]
-                            - 0.0013990241651590145 * w[15, i]
-                            + 2.9475147891527724 * w[16, i]
-                            - 9.15095847217987 * w[17, i]
-                        )
-                    call_field(field, t + 0.7777777777777778 * h, w, 2, p, row, w, 18)
+                        w[2, i] = fused(h, slope(15, w, i), w[0, i])
+                    call_field(field, t + NODES[15] * h, w, 2, p, row, w, 18)
                     for i in range(d):
                         w[19, i] = w[1, i] - w[0, i]
                         w[20, i] = h * w[3, i] - w[19, i]
                         w[21, i] = w[19, i] - h * w[15, i] - w[20, i]
-                        w[22, i] = h * (
-                            -8.428938276109013 * w[3, i]
-                            + 0.5667149535193777 * w[8, i]
-                            - 3.0689499459498917 * w[9, i]
-                            + 2.38466765651207 * w[10, i]
-                            + 2.117034582445028 * w[11, i]
-                            - 0.871391583777973 * w[12, i]
-                            + 2.2404374302607883 * w[13, i]
-                            + 0.6315787787694688 * w[14, i]
-                            - 0.08899033645133331 * w[15, i]
-                            + 18.148505520854727 * w[16, i]
-                            - 9.194632392478356 * w[17, i]
-                            - 4.436036387594894 * w[18, i]
-                        )
-                        w[23, i] = h * (
-                            10.427508642579134 * w[3, i]
-                            + 242.28349177525817 * w[8, i]
-                            + 165.20045171727028 * w[9, i]
-                            - 374.5467547226902 * w[10, i]
-                            - 22.113666853125306 * w[11, i]
-                            + 7.733432668472264 * w[12, i]
-                            - 30.674084731089398 * w[13, i]
-                            - 9.332130526430229 * w[14, i]
-                            + 15.697238121770845 * w[15, i]
-                            - 31.139403219565178 * w[16, i]
-                            - 9.35292435884448 * w[17, i]
-                            + 35.81684148639408 * w[18, i]
-                        )
-                        w[24, i] = h * (
-                            19.985053242002433 * w[3, i]
-                            - 387.0373087493518 * w[8, i]
-                            - 189.17813819516758 * w[9, i]
-                            + 527.8081592054236 * w[10, i]
-                            - 11.57390253995963 * w[11, i]
-                            + 6.8812326946963 * w[12, i]
-                            - 1.0006050966910838 * w[13, i]
-                            + 0.7777137798053443 * w[14, i]
-                            - 2.778205752353508 * w[15, i]
-                            - 60.19669523126412 * w[16, i]
-                            + 84.32040550667716 * w[17, i]
-                            + 11.99229113618279 * w[18, i]
-                        )
-                        w[25, i] = h * (
-                            -25.69393346270375 * w[3, i]
-                            - 154.18974869023643 * w[8, i]
-                            - 231.5293791760455 * w[9, i]
-                            + 357.6391179106141 * w[10, i]
-                            + 93.40532418362432 * w[11, i]
-                            - 37.45832313645163 * w[12, i]
-                            + 104.0996495089623 * w[13, i]
-                            + 29.8402934266605 * w[14, i]
-                            - 43.53345659001114 * w[15, i]
-                            + 96.32455395918828 * w[16, i]
-                            - 39.17726167561544 * w[17, i]
-                            - 149.72683625798564 * w[18, i]
-                        )
+                        w[22, i] = h * shape(0, w, i)
+                        w[23, i] = h * shape(1, w, i)
+                        w[24, i] = h * shape(2, w, i)
+                        w[25, i] = h * shape(3, w, i)
                     calls += 3
                     while sample < n and times[sample] <= t + h:
                         x = (times[sample] - t) / h
                         y = 1.0 - x
                         for i in range(d):
-                            inner = w[23, i] + y * (w[24, i] + x * w[25, i])
-                            inner = w[20, i] + x * (w[21, i] + y * (w[22, i] + x * inner))
-                            out[row, sample, i] = w[0, i] + x * (w[19, i] + y * inner)
+                            inner = fused(y, fused(x, w[25, i], w[24, i]), w[23, i])
+                            inner = fused(x, fused(y, fused(x, inner, w[22, i]), w[21, i]), w[20, i])
+                            out[row, sample, i] = fused(x, fused(y, inner, w[19, i]), w[0, i])
                         sample += 1
                     if crossed:
                         x, low, high, value_low, value_high = 0.5, 0.0, 1.0, before, after
@@ -364,9 +214,9 @@ def _compiled(dimension: int) -> Any:
                                 x = 0.5 * (low + high)
                             y = 1.0 - x
                             for i in range(d):
-                                inner = w[23, i] + y * (w[24, i] + x * w[25, i])
-                                inner = w[20, i] + x * (w[21, i] + y * (w[22, i] + x * inner))
-                                w[2, i] = w[0, i] + x * (w[19, i] + y * inner)
+                                inner = fused(y, fused(x, w[25, i], w[24, i]), w[23, i])
+                                inner = fused(x, fused(y, fused(x, inner, w[22, i]), w[21, i]), w[20, i])
+                                w[2, i] = fused(x, fused(y, inner, w[19, i]), w[0, i])
                             call_field(event, t + x * h, w, 2, p, row, g, 0)
                             value = g[0, 0]
                             if value == 0.0 or high - low < 1e-15:

@@ -116,7 +116,9 @@ class TestRecovery:
                 fs.fit(model, noisy, algorithm=Thresholding(threshold=0.3, window=window), precision="64")
                 errors[window].append(abs(model.W[1, 1].item() - 28.0))
             terms.append(model.terms)
-        assert np.median(errors[9]) < 0.3 < 2.0 < np.median(errors[5]) and np.median(terms) == 7
+        # the short window loses a term, and is then wrong by 2.5, for some draws of the noise and not for others
+        assert np.median(errors[9]) < 0.3 and np.median(terms) == 7
+        assert np.mean(errors[5]) > 3 * np.mean(errors[9])
 
     def test_the_solution_is_that_of_the_normal_equations(self, lorenz):
         model = SINDy(3)
