@@ -56,13 +56,16 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=1000, help="of 50 updates each")
     parser.add_argument("--alpha", type=float, default=0.3)
     parser.add_argument("--hidden", type=int, default=250)
+    parser.add_argument("--observation", choices=("affine", "affine-detached"), default="affine-detached")
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument("--final-rate", type=float, default=1e-5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path)
     a = parser.parse_args()
     train, test = (np.load(a.data / f"ECG_pecuzal_5d_{name}.npz")["x"] for name in ("train", "test"))
-    model = fs.dynamics.ClippedShallowPLRNN(5, hidden=a.hidden, observation="affine", replicas=a.replicas, seed=a.seed)
+    model = fs.dynamics.ClippedShallowPLRNN(
+        5, hidden=a.hidden, observation=a.observation, replicas=a.replicas, seed=a.seed
+    )
     algorithm = fs.dynamics.GeneralizedTeacherForcing(alpha=a.alpha, observation_weight=1e-7)
     started, cpu = time.perf_counter(), time.process_time()
     trained = fs.fit(
@@ -71,14 +74,15 @@ def main() -> None:
     )  # fmt: skip
     wall, cpu = time.perf_counter() - started, time.process_time() - cpu
     scores = trained.evaluate(trajectory(test))
+    seen = np.median(trained.evaluate(trajectory(train))["prediction_error_20"])
     rows = np.stack([scores[name] for name in scores], axis=1)
     deviation = np.median(np.abs(rows - np.median(rows, axis=0)), axis=0)
     middle = np.median(rows, axis=0)
     lines = [
         "# ECG by clipped shallow PLRNNs",
         "",
-        f"M = 5, H = {a.hidden}, affine observation, {trained.parameters:,} parameters; generalised teacher forcing "
-        "with",
+        f"M = 5, H = {a.hidden}, {a.observation} observation, {trained.parameters:,} parameters; generalised teacher "
+        "forcing with",
         f"alpha = {a.alpha:g}, windows of 200, batches of 16, {50 * a.epochs:,} updates with RAdam, "
         f"{a.learning_rate:g} to {a.final_rate:g}. Free runs from",
         "the first test state, 1.25 times as long as the test less the first quarter, against the 100,000 test",
@@ -91,6 +95,7 @@ def main() -> None:
             *np.stack([middle, deviation], axis=1).ravel()
         ),
         "| published, 2,785 parameters, 250,000 updates, median of 20 | 4.3 ± 0.6 | 0.34 ± 0.02 | 2.4e-03 ± 1e-04 |",
+        f"| median on the training recording | | | {seen:.2e} |",
         *anchors(test, train),
         "",
         f"Training of all {a.replicas} together took {wall:.0f} s ({cpu:.0f} s of processor time) on "
@@ -98,7 +103,7 @@ def main() -> None:
         f"{fs.__version__}; seed {a.seed}.",
         "",
         f"    python benchmarks/ecg_reconstruction.py --data FOLDER --epochs {a.epochs} --alpha {a.alpha:g} "
-        f"--learning-rate {a.learning_rate:g} --final-rate {a.final_rate:g}",
+        f"--learning-rate {a.learning_rate:g} --final-rate {a.final_rate:g} --observation {a.observation}",
         "",
     ]
     print("\n".join(lines))

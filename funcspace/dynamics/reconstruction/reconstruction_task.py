@@ -33,7 +33,6 @@ class WindowLoss:
     latent_weight, observation_weight : weights of the models' penalties.
     attractor_weight, attractor_share : weight and share of units of the manifold-attractor regularisation.
     region_weight, rare : weight of the penalty on rare regions, and the share of states below which one is rare.
-    escape_weight : weight of the penalty on runs that escape from far outside.
     forced : how many first units the data pull on; None for all that they can.
     """
 
@@ -45,7 +44,6 @@ class WindowLoss:
     attractor_share: float
     region_weight: float = 0.0
     rare: float = 0.05
-    escape_weight: float = 0.0
     forced: int | None = None
 
 
@@ -58,6 +56,7 @@ class ReconstructionTask:
     samples : windows that count as an epoch.
     anneal : steps over which a gain that changes reaches its last value.
     validation : recordings to score free runs against.
+    scores : further scores of a validation by name, functions of one trained model.
     description : what tells this run from another.
     """
 
@@ -72,10 +71,12 @@ class ReconstructionTask:
         samples: int,
         anneal: int,
         validation: list[Recording] | None,
+        scores: Mapping[str, Callable[[Reconstruction], float]] | None = None,
         description: Mapping[str, Any],
     ) -> None:
         self.model, self.recordings, self.windows, self.gain, self.terms = model, recordings, windows, gain, terms
         self.samples, self.description, self.validation = samples, description, validation
+        self.scores = dict(scores or {})
         self._anneal, self._seen = anneal, 0
         self._regions = RareRegions(terms.rare)
 
@@ -98,11 +99,10 @@ class ReconstructionTask:
             assert isinstance(self.model, PiecewiseLinearRNN)
             states = model(window, gain, inputs, forced=terms.forced, latent=True)
             predicted = self.model.observe_columns(states)
-            extra = terms.region_weight * self._regions.penalty(states[..., self.model.bending, :, :])
+            units = states[..., self.model.bending, :, :]
+            extra = terms.region_weight * self._regions.penalty(units, self.model.region_jacobians())
         else:
             predicted = model(window, gain, inputs, forced=terms.forced)
-        if terms.escape_weight:
-            extra = extra + terms.escape_weight * self.model.escape_penalty(window)
         return self.total(mean_square(predicted, target, missing=self.windows.missing) + extra)
 
     def total(self, each: Float[Tensor, "*replicas"]) -> Float[Tensor, ""]:
@@ -142,7 +142,12 @@ class ReconstructionTask:
         """Scores of a free run beside each validation trajectory; the median of replicas that share weights."""
         if not self.validation:
             return {}
-        scores = self.surrogate(model).scores(self.validation)
+        trained = self.surrogate(model)
+        scores = trained.scores(self.validation)
+        if self.scores:
+            count = self.model.replicas
+            models = [trained] if count is None else [trained.replica(i) for i in range(count)]
+            scores |= {name: np.array([float(score(m)) for m in models]) for name, score in self.scores.items()}
         if self.model.replicas is not None and self.model.independent:
             return scores
         return {name: float(np.median(values)) for name, values in scores.items()}

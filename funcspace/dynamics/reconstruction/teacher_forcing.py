@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -21,7 +22,12 @@ from funcspace.dynamics.reconstruction.windows import Recording, Windows
 from funcspace.errors import InputError
 from funcspace.training import ExponentialDecay
 
+if TYPE_CHECKING:
+    from funcspace.dynamics.reconstruction.reconstruction import Reconstruction
+
 __all__ = ["GeneralizedTeacherForcing", "SparseTeacherForcing"]
+
+NOT_SETTINGS = ("inputs", "validation_inputs", "scores")  # data and functions, which don't tell one run from another
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,18 +43,15 @@ class _WindowTraining:
     attractor_share: float = 0.5
     region_weight: float = 0.0
     rare: float = 0.05
-    escape_weight: float = 0.0
     forced: int | None = None
     inputs: Any = None
     missing: bool = False
     validation_inputs: Any = None
+    scores: Mapping[str, Callable[[Reconstruction], float]] | None = None
 
     def __post_init__(self) -> None:
         positive_integers(sequence=self.sequence)
-        weights = (
-            "noise", "latent_weight", "observation_weight", "attractor_weight", "region_weight", "escape_weight"
-        )  # fmt: skip
-        for name in weights:
+        for name in ("noise", "latent_weight", "observation_weight", "attractor_weight", "region_weight"):
             value = getattr(self, name)
             if not (is_number(value) and value >= 0):
                 raise InputError(f"{name} must not be negative, and a number; got {value!r}")
@@ -58,6 +61,11 @@ class _WindowTraining:
             raise InputError(f"rare must lie between 0 and 1, got {self.rare!r}")
         if not 0.0 < self.attractor_share <= 1.0:
             raise InputError(f"attractor_share must lie in (0, 1], got {self.attractor_share}")
+        if self.scores is not None and not (
+            isinstance(self.scores, Mapping)
+            and all(isinstance(name, str) and callable(score) for name, score in self.scores.items())
+        ):
+            raise InputError(f"scores must name functions of a trained model, got {self.scores!r}")
 
     @abstractmethod
     def _gain(self, model: ForcedModel, recordings: list[Recording]) -> tuple[Gain, int]:
@@ -82,11 +90,9 @@ class _WindowTraining:
         gain, anneal = self._gain(model, recordings)
         terms = WindowLoss(
             self.noise, self.noisy_targets, self.latent_weight, self.observation_weight, self.attractor_weight,
-            self.attractor_share, self.region_weight, self.rare, self.escape_weight, self.forced,
+            self.attractor_share, self.region_weight, self.rare, self.forced,
         )  # fmt: skip
-        settings = {
-            f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("inputs", "validation_inputs")
-        }
+        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in NOT_SETTINGS}
         description = {
             "algorithm": type(self).__name__,
             **{name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()},
@@ -97,7 +103,7 @@ class _WindowTraining:
         held_out = held_out_recordings(validation, model, inputs=self.validation_inputs)
         return ReconstructionTask(
             model, recordings, windows, gain, terms, samples=BATCHES * BATCH_SIZE, anneal=anneal, validation=held_out,
-            description=description,
+            scores=self.scores, description=description,
         )  # fmt: skip
 
 
@@ -121,15 +127,15 @@ class SparseTeacherForcing(_WindowTraining):
     attractor_weight, attractor_share : weight and share of units of the manifold-attractor regularisation, which
         pulls the map of the last units to the identity.
     region_weight, rare : weight of a penalty on the linear regions of an AL-RNN that hold less than this share of the
-        states, which empties them; see `RareRegions`. It is meant for a second training of a model that knows its
-        attractor: from the start it keeps models from finding it.
-    escape_weight : weight of a penalty on free runs that grow from 1.5 to 4 times the observations (of maps of the
-        PLRNN family): orbits stay bounded, and no fixed point is left beyond which they escape.
+        states, which empties them and takes their saddles; see `RareRegions`. It is meant for a second training of a
+        model that knows its attractor: from the start it keeps models from finding it.
     forced : partial forcing: only so many of the first units are forced, of those that data can force (the N that are
         read out, all M where the observation is affine or a network, the components of other models).
     inputs : external inputs at the instants of the data, a Function over the same Times; used as they are.
     missing : whether NaN in the data stands for a missing value; it forces nothing and counts in no loss.
     validation_inputs : external inputs at the instants of the validation data, which must have no missing values.
+    scores : further scores of a validation by name, functions of one trained model (a `Reconstruction`, of each replica
+        by itself) that give a number; `fit(..., monitor=name)` keeps the weights for which it is smallest.
 
     An epoch is 50 steps; each draws its windows at random. By default `fit` trains for 400 epochs of batches of 16
     windows with RAdam, its rate falling from 5e-3 to 1e-5 exponentially.
@@ -172,8 +178,8 @@ class GeneralizedTeacherForcing(_WindowTraining):
     every, keep : steps between estimates, and the share of the old alpha that is kept on the way down.
     sequence, noise, noisy_targets, latent_weight, observation_weight : as for `SparseTeacherForcing`; no noise by
         default.
-    attractor_weight, attractor_share, region_weight, rare, escape_weight, forced, inputs, missing, validation_inputs :
-        as for `SparseTeacherForcing`.
+    attractor_weight, attractor_share, region_weight, rare, forced, inputs, missing, validation_inputs, scores : as for
+        `SparseTeacherForcing`.
 
     An epoch is 50 steps; each draws its windows at random. By default `fit` trains for 1000 epochs of batches of 16
     windows with RAdam, its rate falling from 1e-3 to 1e-6 exponentially; the published tables take 5000.

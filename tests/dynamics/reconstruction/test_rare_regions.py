@@ -1,4 +1,4 @@
-"""Penalties that empty rare linear regions and keep orbits from escaping."""
+"""The penalty that empties rare linear regions and takes their saddles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ import torch
 
 import funcspace as fs
 from funcspace.dynamics import ALRNN, GeneralizedTeacherForcing, SparseTeacherForcing
-from funcspace.dynamics.reconstruction.rare_regions import MARGIN, RareRegions
+from funcspace.dynamics.reconstruction.rare_regions import (
+    DEPTH_MARGIN,
+    SADDLE_MARGIN,
+    RareRegions,
+    relative_determinants,
+    sign_patterns,
+)
 
 
 def trajectory(values: torch.Tensor) -> fs.Function:
@@ -24,41 +30,37 @@ def circle():
     return trajectory(torch.stack([3.0 + 2.0 * torch.cos(0.7 * t), -1.0 + 0.5 * torch.sin(0.7 * t)], dim=1))
 
 
+def harmless(*lead: int) -> torch.Tensor:
+    """Jacobians of two units whose determinants of 1 - J are all positive and equal: nothing to penalise."""
+    return torch.zeros(*lead, 4, 3, 3, dtype=torch.float64)
+
+
 def begun(model, data, algorithm):
     torch.manual_seed(0)
     return algorithm.begin(model, data, None, device=torch.device("cpu"), dtype=torch.float64)
-
-
-def rotating(growth: float, **options) -> ALRNN:
-    model = ALRNN(observed=2, latent=2, relu=0, **options).double()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-        c, s = growth * np.cos(0.3), growth * np.sin(0.3)
-        model.W.copy_(torch.tensor([[c, -s], [s, c]]))
-    return model
 
 
 class TestRareRegions:
     def test_it_is_the_mean_depth_in_patterns_that_are_rare(self):
         units = torch.randn(2, 30, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         units[1] += 1.5
-        found = RareRegions(0.2).penalty(units)
+        found = RareRegions(0.2).penalty(units, harmless())
         u = units / units.square().mean(dim=(-2, -1), keepdim=True).sqrt()
         expected, rare = 0.0, 0
         for pattern in itertools.product((-1, 1), repeat=2):
             inside = ((units[0] * pattern[0] > 0) & (units[1] * pattern[1] > 0)).double().mean()
             if inside < 0.2:
                 rare += 1
-                depth = torch.minimum(u[0] * pattern[0], u[1] * pattern[1]) + MARGIN
+                depth = torch.minimum(u[0] * pattern[0], u[1] * pattern[1]) + DEPTH_MARGIN
                 expected += depth.clamp_min(0.0).mean().item()
         assert rare == 2 and found.item() == pytest.approx(expected, rel=1e-12)
 
     def test_replicas_are_judged_each_by_itself(self):
         units = torch.randn(3, 2, 40, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
         units[1, 0] += 1.2
-        together = RareRegions(0.2).penalty(units)
-        alone = torch.stack([RareRegions(0.2).penalty(part) for part in units])
+        jacobians = torch.randn(3, 4, 3, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+        together = RareRegions(0.2).penalty(units, jacobians)
+        alone = torch.stack([RareRegions(0.2).penalty(*parts) for parts in zip(units, jacobians, strict=True)])
         torch.testing.assert_close(together, alone)
         assert together[1] > 0
 
@@ -73,26 +75,63 @@ class TestRareRegions:
 
         def penalty(moved: torch.Tensor) -> float:
             depths = [
-                ((moved / scale * torch.tensor(pattern)[:, None, None]).amin(dim=0) + MARGIN).clamp_min(0.0).mean()
+                ((moved / scale * torch.tensor(pattern)[:, None, None]).amin(dim=0) + DEPTH_MARGIN)
+                .clamp_min(0.0)
+                .mean()
                 for pattern, share in zip(itertools.product((-1.0, 1.0), repeat=2), shares, strict=True)
                 if share < 0.3
             ]
             return sum(depths).item()
 
         leaf = units.clone().requires_grad_(True)
-        found = RareRegions(0.3).penalty(leaf)
+        found = RareRegions(0.3).penalty(leaf, harmless())
         assert found.item() == pytest.approx(penalty(units), rel=1e-12)
         found.backward()
         direction = torch.randn(units.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
         slope = (penalty(units + 1e-6 * direction) - penalty(units - 1e-6 * direction)) / 2e-6
         assert slope != 0.0 and (leaf.grad * direction).sum().item() == pytest.approx(slope, rel=1e-6)
 
+    def test_rare_regions_that_may_hold_saddles_cost(self):
+        jacobians = torch.randn(4, 3, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+        found = torch.linalg.det(torch.eye(3, dtype=torch.float64) - jacobians)
+        mean = found.abs().log().mean().exp()
+        relative = found / (found.abs() + mean)
+        torch.testing.assert_close(relative_determinants(jacobians), relative)
+        assert 0 < (found < 0).sum() < 4
+        for rare in range(4):  # states of one column in all patterns but this one
+            units = sign_patterns(2)[[i for i in range(4) if i != rare]].double().T[..., None]
+            depths = RareRegions(0.2).penalty(units, harmless())
+            both = RareRegions(0.2).penalty(units, jacobians)
+            assert both - depths == pytest.approx(max(0.0, SADDLE_MARGIN - relative[rare].item()), abs=1e-12)
+
+    def test_its_gradient_raises_the_determinant_alone(self):
+        """The mean is taken as it is, so that changing the regions that are visited earns nothing."""
+        jacobians = torch.randn(4, 3, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+        rare = int((torch.linalg.det(torch.eye(3, dtype=torch.float64) - jacobians)).argmin())
+        units = sign_patterns(2)[[i for i in range(4) if i != rare]].double().T[..., None]
+        leaf = jacobians.clone().requires_grad_(True)
+        RareRegions(0.2).penalty(units, leaf).backward()
+        assert leaf.grad[[i for i in range(4) if i != rare]].abs().max() == 0.0
+        moved = jacobians.clone()
+        moved[rare] -= 1e-3 * leaf.grad[rare]
+        before, after = (relative_determinants(j)[rare] for j in (jacobians, moved))
+        assert after > before
+
+    @pytest.mark.parametrize("replicas", [None, 2])
+    def test_jacobians_of_all_regions(self, replicas):
+        model = ALRNN(2, 5, 2, replicas=replicas, seed=3).double()
+        regions = sign_patterns(2) > 0
+        singles = [model] if replicas is None else [model.replica(i) for i in range(replicas)]
+        expected = torch.stack([single.affine(regions)[0] for single in singles])
+        torch.testing.assert_close(model.region_jacobians(), expected[0] if replicas is None else expected)
+
     def test_it_remembers_where_states_were(self):
         regions = RareRegions(0.05)
         once = torch.tensor([[[1.0], [-1.0]]], dtype=torch.float64)
-        regions.penalty(once)
+        one = torch.zeros(2, 3, 3, dtype=torch.float64)
+        regions.penalty(once, one)
         torch.testing.assert_close(regions.shares, torch.tensor([0.5, 0.5]))
-        regions.penalty(once.abs())
+        regions.penalty(once.abs(), one)
         torch.testing.assert_close(regions.shares, torch.tensor([0.49, 0.51]))
 
     def test_the_loss_carries_it_and_a_resumed_run_its_memory(self, circle):
@@ -119,51 +158,37 @@ class TestRareRegions:
         after = second.model.symbolic_code(circle, steps=3000, transient=500)
         assert before.occupancy[3:].sum() > 0.1 > 0.02 > after.occupancy[3:].sum()
         run = second.rollout(circle[:1], 1000).coefficients
+        shares = torch.zeros(4)
+        for region, share in zip(after.regions.tolist(), after.occupancy.tolist(), strict=True):
+            shares[int(region[0]) * 2 + int(region[1])] = share
+        assert (shares < 0.02).any() and relative_determinants(second.model.region_jacobians())[shares < 0.02].min() > 0
         assert 1.2 < run[:, 0].std() < 1.7  # it still goes round: a fixed point has none, the circle 1.41
 
 
-class TestEscape:
-    def test_growth_beyond_what_is_allowed(self, circle):
-        window = torch.randn(2, 3, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        assert rotating(1.2).escape_penalty(window).item() == pytest.approx(60 * np.log(1.2) - 0.4, abs=1e-4)
-        assert rotating(0.99).escape_penalty(window).item() == 0.0
-        both = rotating(1.2, replicas=2)
-        found = both.escape_penalty(window.expand(2, -1, -1, -1))
-        assert found.shape == (2,) and found[0].item() == pytest.approx(60 * np.log(1.2) - 0.4, abs=1e-4)
+class TestScores:
+    @pytest.mark.parametrize("replicas", [None, 2])
+    def test_weights_are_kept_by_a_score_of_ones_own(self, circle, replicas):
+        seen = []
 
-    @pytest.mark.parametrize("kind", [ALRNN, fs.dynamics.PLRNN, fs.dynamics.ShallowPLRNN, fs.dynamics.DendriticPLRNN])
-    def test_the_gradient_is_that_of_differences(self, kind):
-        model = kind(2, latent=3).double() if kind is not fs.dynamics.ShallowPLRNN else kind(2, hidden=6).double()
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter.mul_(1.3).add_(0.05)
-        window = torch.randn(2, 2, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        weight = max(model.parameters(), key=torch.numel)
+        def late(trained: fs.dynamics.Reconstruction) -> float:
+            assert trained.replicas is None and trained.rollout(circle[:1], 3).coefficients.shape[-1] == 2
+            seen.append(trained.model.W.detach().clone())
+            return [5.0, 1.0, 3.0][(len(seen) - 1) // (replicas or 1)]
 
-        def penalty() -> torch.Tensor:
-            torch.manual_seed(0)
-            return model.escape_penalty(window)
+        algorithm = SparseTeacherForcing(interval=5, sequence=20, scores={"late": late})
+        model = ALRNN(2, 4, 1, replicas=replicas, seed=0)
+        options = {"validation": circle, "validate_every": 1, "epochs": 3, "seed": 0, "progress": False}
+        trained = fs.fit(model, circle, algorithm=algorithm, monitor="late", **options)
+        count = replicas or 1
+        assert len(seen) == 3 * count
+        best = torch.stack(seen[count : 2 * count])
+        torch.testing.assert_close(trained.model.W.detach(), best if replicas else best[0], rtol=0.0, atol=0.0)
+        assert [np.median(record["late"]) for record in trained.history] == [5.0, 1.0, 3.0]
 
-        penalty().backward()
-        place = int(weight.grad.abs().argmax())
-        values = []
-        for step in (1e-6, -1e-6):
-            with torch.no_grad():
-                weight.view(-1)[place] += step
-                values.append(penalty().item())
-                weight.view(-1)[place] -= step
-        slope = (values[0] - values[1]) / 2e-6
-        assert slope != 0.0 and weight.grad.view(-1)[place].item() == pytest.approx(slope, rel=1e-4)
-
-    def test_training_with_it_bounds_what_escapes(self, circle):
-        pruning = GeneralizedTeacherForcing(alpha=0.5, sequence=10, escape_weight=1.0)
-        fitted = {"epochs": 6, "learning_rate": 1e-2, "progress": False, "seed": 0}
-        trained = fs.fit(rotating(1.05).float(), circle, algorithm=pruning, **fitted)
-        plain = GeneralizedTeacherForcing(alpha=0.5, sequence=10)
-        free = fs.fit(rotating(1.05).float(), circle, algorithm=plain, **fitted)
-        window = torch.randn(2, 3, 50, generator=torch.Generator().manual_seed(0))
-        assert trained.model.escape_penalty(window) <= free.model.escape_penalty(window)
-        assert trained.model.escape_penalty(window).item() < 0.05
+    @pytest.mark.parametrize("wrong", [3, [len], {"a": 1.0}, {1: len}])
+    def test_what_is_no_score(self, wrong):
+        with pytest.raises(fs.InputError, match="scores must name functions of a trained model"):
+            SparseTeacherForcing(scores=wrong)
 
 
 def test_what_does_not_fit(circle):
@@ -175,13 +200,8 @@ def test_what_does_not_fit(circle):
             fs.fit(
                 ALRNN(2, 8, relu), circle, algorithm=SparseTeacherForcing(region_weight=1.0), epochs=1, progress=False
             )
-    with pytest.raises(fs.InputError, match="NeuralODE has nothing that escape_weight weighs"):
-        fs.fit(
-            fs.dynamics.NeuralODE(2), circle, algorithm=GeneralizedTeacherForcing(sequence=8, escape_weight=1.0),
-            epochs=1, progress=False,
-        )  # fmt: skip
     with pytest.raises(fs.InputError, match=r"rare must lie between 0 and 1, got 1\.5"):
         SparseTeacherForcing(rare=1.5)
     for wrong in (-1.0, float("nan"), "much"):
-        with pytest.raises(fs.InputError, match="escape_weight must not be negative"):
-            GeneralizedTeacherForcing(escape_weight=wrong)
+        with pytest.raises(fs.InputError, match="region_weight must not be negative"):
+            GeneralizedTeacherForcing(region_weight=wrong)

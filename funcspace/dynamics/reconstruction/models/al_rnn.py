@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from funcspace.dynamics.reconstruction.models.initial_weights import contracting, gaussian
 from funcspace.dynamics.reconstruction.models.observation import ObservationKind
 from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
-from funcspace.dynamics.reconstruction.rare_regions import MOST_UNITS
+from funcspace.dynamics.reconstruction.rare_regions import MOST_UNITS, sign_patterns
 from funcspace.errors import InputError
 
 __all__ = ["ALRNN"]
@@ -111,6 +111,12 @@ class ALRNN(PiecewiseLinearRNN):
         if not 1 <= self.relu <= MOST_UNITS:
             raise InputError(f"region_weight needs 1 to {MOST_UNITS} ReLU units; the model has {self.relu}")
         return slice(self.latent - self.relu, self.latent)
+
+    def region_jacobians(self) -> Float[Tensor, "*replicas pattern latent latent"]:
+        """diag(A) + W D for all 2^P regions, in the order of `sign_patterns`."""
+        bent = (sign_patterns(self.relu) > 0).to(self.W)
+        active = torch.cat([bent.new_ones(len(bent), self.latent - self.relu), bent], dim=-1)
+        return torch.diag_embed(self.A)[..., None, :, :] + self.W[..., None, :, :] * active[:, None, :]
 
     def latent_penalty(self) -> Float[Tensor, "*replicas"]:
         """The norm of relu(A + diag W - 0.05): how far the units' own memory exceeds a twentieth."""

@@ -83,9 +83,9 @@ class ForcedModel(nn.Module, ABC):
         """The units whose signs tell the linear regions."""
         raise self._nothing("region_weight")
 
-    def escape_penalty(self, window: Float[Tensor, "*replicas observed instant column"]) -> Float[Tensor, "*replicas"]:
-        """How much free runs grow that start far outside the data."""
-        raise self._nothing("escape_weight")
+    def region_jacobians(self) -> Float[Tensor, "*replicas pattern latent latent"]:
+        """The Jacobians of the linear regions, in the order of `sign_patterns`."""
+        raise self._nothing("region_weight")
 
     def extra_repr(self) -> str:
         """Constructor arguments and the number of weights."""

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PiecewiseLinearRNN"]
 
-ESCAPE_STEPS = 60  # of the free runs that must not escape
-ALLOWED = 0.4  # logarithm of the growth over these steps that costs nothing
-
 
 class PiecewiseLinearRNN(ForcedModel):
     r"""A map z_t = F(z_{t-1}) + C s_t that is affine on each of finitely many regions, with observations of z.
@@ -107,17 +104,6 @@ class PiecewiseLinearRNN(ForcedModel):
     def observation_penalty(self) -> Float[Tensor, "*replicas"]:
         """What a weight on the observation penalises; see `Observation`."""
         return self.observation.penalty()
-
-    def escape_penalty(self, window: Float[Tensor, "*replicas observed instant column"]) -> Float[Tensor, "*replicas"]:
-        """How much free runs grow that start at 1.5 to 4 times the first observations, over ESCAPE_STEPS steps.
-
-        The mean of max(0, log(|x_after| / |x_before|) - ALLOWED) over the columns, x observations.
-        """
-        first = window[..., 0, :].nan_to_num(nan=0.0)
-        first = first * (1.5 + 2.5 * torch.rand_like(first[..., :1, :]))
-        after = self.observe_columns(self.scan(self.start(first.mT).mT, ESCAPE_STEPS)[..., -1:, :])[..., 0, :]
-        growth = 0.5 * (after.square().sum(dim=-2) / first.square().sum(dim=-2).clamp_min(1e-6) + 1e-6).log()
-        return (growth - ALLOWED).relu().mean(dim=-1)
 
     def jacobian(self, z: Float[Tensor, "... latent"]) -> Float[Tensor, "... latent latent"]:
         """The derivative of a step; on a kink that of the lower side."""
