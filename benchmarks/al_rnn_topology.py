@@ -56,7 +56,7 @@ def pruned(train: fs.Function, a: argparse.Namespace) -> fs.dynamics.Reconstruct
     """Models of Lorenz-63 trained twice, the second time against rare regions; each keeps its best minimal weights."""
     forcing = DYNAMICS.SparseTeacherForcing
     model = DYNAMICS.ALRNN(observed=3, latent=20, relu=2, replicas=a.replicas, seed=a.seed)
-    options = recipe("Lorenz", a.prune_from, a) | {"algorithm": forcing(interval=a.first_interval, noise=0.05)}
+    options = recipe("Lorenz", a.prune_from, a) | {"algorithm": forcing(interval=a.prune_interval, noise=0.05)}
     first = fs.fit(model, train, **options)
 
     def topology(single: fs.dynamics.Reconstruction) -> float:
@@ -70,6 +70,7 @@ def pruned(train: fs.Function, a: argparse.Namespace) -> fs.dynamics.Reconstruct
     )
     options = recipe("Lorenz", a.prune_epochs, a) | {"algorithm": penalised, "learning_rate": 3e-3}
     options |= {"schedule": fs.training.ExponentialDecay(a.final_rate / 3e-3)}
+    options |= {"validate_every": max(1, a.prune_epochs // a.prune_validations)}
     return fs.fit(first.model, train, validation=train, monitor="topology", **options)
 
 
@@ -102,8 +103,8 @@ def lorenz(a: argparse.Namespace) -> list[str]:
     train, test, exponent = orbits("Lorenz", a.length)
     settings = {
         "as they are": lambda: trained("Lorenz", 2, train, a),
-        f"{50 * a.prune_from:,} updates forced every {a.first_interval}th step, then {50 * a.prune_epochs:,} forced "
-        f"every {a.prune_interval}th with region_weight {a.region_weight:g}": lambda: pruned(train, a),
+        f"{50 * a.prune_from:,} updates forced every {a.prune_interval}th step, then {50 * a.prune_epochs:,} with "
+        f"region_weight {a.region_weight:g}": lambda: pruned(train, a),
     }
     lines = []
     for title, train_all in settings.items():
@@ -224,10 +225,10 @@ def main() -> None:
     parser.add_argument("--validations", type=int, default=30)
     parser.add_argument("--interval", type=int, default=10, help="of forcing, for Lorenz-63")
     parser.add_argument("--prune-from", type=int, default=300, help="epochs before the second training")
-    parser.add_argument("--first-interval", type=int, default=16, help="of forcing before the second training")
-    parser.add_argument("--prune-interval", type=int, default=20, help="of forcing in the second training")
-    parser.add_argument("--prune-epochs", type=int, default=300, help="epochs of the second training")
-    parser.add_argument("--region-weight", type=float, default=0.01)
+    parser.add_argument("--prune-interval", type=int, default=16, help="of forcing in both trainings")
+    parser.add_argument("--prune-epochs", type=int, default=800, help="epochs of the second training")
+    parser.add_argument("--prune-validations", type=int, default=120)
+    parser.add_argument("--region-weight", type=float, default=0.03)
     parser.add_argument("--front-epochs", type=int, default=300)
     parser.add_argument("--front", type=int, nargs="*", default=[0, 1, 2, 3, 4], help="numbers of ReLUs to compare")
     parser.add_argument("--only", choices=("lorenz", "front", "rossler"))

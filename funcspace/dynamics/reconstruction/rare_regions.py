@@ -27,10 +27,10 @@ class RareRegions:
     sum over rare patterns b of  mean_t max(0, min_i b_i u_i(t) / rms(u_i) + DEPTH_MARGIN)
                                + max(0, SADDLE_MARGIN - d_b / (|d_b| + g)),  b_i = +-1,  d_b = det(1 - J_b)
 
-    g is the geometric mean of all |d_b|, taken as it is. The signs of the d_b over the fixed points of a map whose
-    orbits all stay bounded sum to +1, which a saddle between two spirals of the attractor gives by itself: one more
-    saddle, in a region where there are no data, means that orbits escape beyond it. With d_b > 0 the region can't hold
-    one; its fixed point leaves through infinity, where it disturbs no orbit.
+    g is the geometric mean of all |d_b|, taken as it is. The sign of d_b is the index of the fixed point of region b,
+    and the indices of a map whose orbits all stay bounded sum to +1. A saddle between the two spirals of an attractor
+    gives that by itself; one more fixed point of index -1, where there are no data, means that orbits escape beyond it.
+    Where d_b > 0 there is none: it has left through infinity, where it disturbs no orbit.
 
     A region counts as rare by the mean share of the last fifty or so batches, which is kept here.
 
