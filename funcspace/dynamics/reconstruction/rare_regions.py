@@ -54,13 +54,13 @@ class RareRegions:
         now = torch.stack([(known * sign > 0).all(dim=-3).float().mean(dim=(-2, -1)) for sign in signs], dim=-1)
         self.shares = now if self.shares is None else KEPT * self.shares + (1.0 - KEPT) * now
         scaled = units / known.square().mean(dim=(-2, -1), keepdim=True).sqrt().clamp_min(1e-3)
-        total = (SADDLE_MARGIN - relative_determinants(jacobians)).relu()
-        total = torch.where(self.shares < self.share, total, torch.zeros_like(total)).sum(dim=-1)
-        for sign, shares in zip(signs, self.shares.unbind(dim=-1), strict=True):
-            rare = shares < self.share
-            if bool(rare.any()):
+        rare = self.shares < self.share
+        saddles = (SADDLE_MARGIN - relative_determinants(jacobians)).relu()
+        total = torch.where(rare, saddles, torch.zeros_like(saddles)).sum(dim=-1)
+        for sign, here in zip(signs, rare.unbind(dim=-1), strict=True):
+            if bool(here.any()):
                 depth = ((scaled * sign).amin(dim=-3) + DEPTH_MARGIN).relu().mean(dim=(-2, -1))
-                total = total + torch.where(rare, depth, torch.zeros_like(depth))
+                total = total + torch.where(here, depth, torch.zeros_like(depth))
         return total
 
 

@@ -16,6 +16,7 @@ from funcspace.dynamics.reconstruction.models.forced_model import ForcedModel
 from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
 from funcspace.dynamics.reconstruction.rare_regions import RareRegions
 from funcspace.dynamics.reconstruction.windows import Recording, Windows
+from funcspace.errors import InputError
 
 if TYPE_CHECKING:
     from funcspace.dynamics.reconstruction.reconstruction import Reconstruction
@@ -147,7 +148,7 @@ class ReconstructionTask:
         if self.scores:
             count = self.model.replicas
             models = [trained] if count is None else [trained.replica(i) for i in range(count)]
-            scores |= {name: np.array([float(score(m)) for m in models]) for name, score in self.scores.items()}
+            scores |= {name: np.array([_number(name, score(m)) for m in models]) for name, score in self.scores.items()}
         if self.model.replicas is not None and self.model.independent:
             return scores
         return {name: float(np.median(values)) for name, values in scores.items()}
@@ -183,3 +184,10 @@ def mean_square(
     known = target.isfinite()
     squares = torch.where(known, error, torch.zeros_like(error)).square().flatten(-3).sum(dim=-1)
     return squares / known.flatten(-3).sum(dim=-1).clamp_min(1)
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the score {name!r} must be a number, got {value!r}") from error

@@ -82,6 +82,10 @@ class _WindowTraining:
             )
         if self.forced is not None and self.forced > model.forceable:
             raise InputError(f"the data can force {model.forceable} units of the model; got forced={self.forced}")
+        if self.scores and validation is None:
+            raise InputError(
+                f"scores are taken at validations: give fit(..., validation=) for {', '.join(self.scores)}"
+            )
         if self.region_weight:
             _ = model.bending  # a model without such units refuses
         recordings = training_recordings(data, model, inputs=self.inputs, missing=self.missing)

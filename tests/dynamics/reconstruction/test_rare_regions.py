@@ -190,6 +190,16 @@ class TestScores:
         with pytest.raises(fs.InputError, match="scores must name functions of a trained model"):
             SparseTeacherForcing(scores=wrong)
 
+    def test_what_cannot_be_scored(self, circle):
+        options = {"epochs": 1, "validate_every": 1, "progress": False}
+        algorithm = SparseTeacherForcing(interval=5, sequence=20, scores={"word": lambda trained: "many"})
+        with pytest.raises(fs.InputError, match="the score 'word' must be a number, got 'many'"):
+            fs.fit(ALRNN(2, 4, 1), circle, algorithm=algorithm, validation=circle, **options)
+        with pytest.raises(
+            fs.InputError, match=r"scores are taken at validations: give fit\(\.\.\., validation=\) for word"
+        ):
+            fs.fit(ALRNN(2, 4, 1), circle, algorithm=algorithm, **options)
+
 
 def test_what_does_not_fit(circle):
     shallow = fs.dynamics.ClippedShallowPLRNN(2, hidden=4)

@@ -107,7 +107,7 @@ class TestRecovery:
         assert found.value.sum() == pytest.approx(-13.667, abs=0.02)
 
     def test_a_longer_window_bears_noise(self, lorenz):
-        errors, terms = {5: [], 9: []}, []
+        errors = {5: [], 9: []}
         for seed in range(8):
             noise = torch.randn(lorenz.coefficients.shape, generator=torch.Generator().manual_seed(seed))
             noisy = fs.Function(lorenz.space, lorenz.coefficients + 0.3 * noise)
@@ -115,10 +115,10 @@ class TestRecovery:
                 model = SINDy(3)
                 fs.fit(model, noisy, algorithm=Thresholding(threshold=0.3, window=window), precision="64")
                 errors[window].append(abs(model.W[1, 1].item() - 28.0))
-            terms.append(model.terms)
+                assert window == 5 or model.terms == 7
         # the short window loses a term, and is then wrong by 2.5, for some draws of the noise and not for others
-        assert np.median(errors[9]) < 0.3 and np.median(terms) == 7
-        assert np.mean(errors[5]) > 3 * np.mean(errors[9])
+        assert np.median(errors[9]) < 0.3 and np.mean(errors[9]) < 0.4
+        assert np.mean(errors[5]) > 5 * np.mean(errors[9])
 
     def test_the_solution_is_that_of_the_normal_equations(self, lorenz):
         model = SINDy(3)
