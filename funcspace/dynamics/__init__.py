@@ -18,6 +18,7 @@ from funcspace.dynamics.integrators.solve import Guards
 from funcspace.dynamics.reconstruction.analysis.relu_choice import ReluChoice, choose_relu
 from funcspace.dynamics.reconstruction.context_forcing import ContextForcing
 from funcspace.dynamics.reconstruction.context_forecaster import ContextForecaster
+from funcspace.dynamics.reconstruction.evolution import EvolutionStrategy
 from funcspace.dynamics.reconstruction.models.al_rnn import ALRNN
 from funcspace.dynamics.reconstruction.models.dendritic_plrnn import DendriticPLRNN
 from funcspace.dynamics.reconstruction.models.dynamix import DynaMix
@@ -57,6 +58,7 @@ __all__ = [
     "Discovered",
     "DynaMix",
     "Estimate",
+    "EvolutionStrategy",
     "FieldSystem",
     "FrozenRecord",
     "GeneralizedTeacherForcing",

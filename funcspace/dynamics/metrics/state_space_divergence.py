@@ -13,10 +13,11 @@ from funcspace.dynamics.metrics.pointwise_errors import component_scale
 from funcspace.dynamics.series import FloatArray, paired_series, unbatched
 from funcspace.errors import InputError
 
-__all__ = ["state_space_divergence"]
+__all__ = ["Occupation", "state_space_divergence"]
 
 Mode = Literal["standard", "reference", "reference_minmax", "reference_two_sigma"]
 MOST_BOXES = 2**62
+MOST_COUNTED = 2**20  # boxes; where there are more, only the occupied ones are kept
 
 
 def state_space_divergence(
@@ -114,7 +115,7 @@ def state_space_divergence(
                 'method="mixture" or fewer bins'
             )
         for i, (x, y) in enumerate(zip(truth.values, model.values, strict=True)):
-            scores[i] = _histogram_divergence(x, y, bins, pseudocount, box)
+            scores[i] = Occupation(x, bins, pseudocount, box).divergence(y)
     elif method == "mixture":
         if mode not in ("standard", "reference"):
             raise InputError(f'the mixture knows the modes "standard" and "reference", got {mode!r}')
@@ -168,32 +169,52 @@ BOXES = {
 }
 
 
-def _histogram_divergence(
-    true: FloatArray, generated: FloatArray, bins: int, pseudocount: float, rule: BoxRule
-) -> float:
-    from funcspace.dynamics.metrics import _occupation_kernels as kernels
+class Occupation:
+    """How often a trajectory is in each box of state space, as what generated ones are compared with.
 
-    low, high = rule.limits(true)
-    inverse = bins / (high - low)
-    boxes = float(bins) ** true.shape[1]
-    if boxes <= 2**20:
-        counts = np.zeros((2, int(boxes)), dtype=np.int64)
-        inside = [
-            kernels.count(x, low, inverse, bins, rule.first_bin, row)
-            for x, row in zip((true, generated), counts, strict=True)
-        ]
-        p, q = counts[:, counts.any(axis=0)]
-    else:
-        labels = [kernels.label(x, low, inverse, bins, rule.first_bin) for x in (true, generated)]
-        inside = [len(each) for each in labels]
-        occupied, place = np.unique(np.concatenate(labels), return_inverse=True)
-        p = np.bincount(place[: inside[0]], minlength=len(occupied))
-        q = np.bincount(place[inside[0] :], minlength=len(occupied))
-    if inside[1] == 0 and not rule.outside_counts:
-        return float("nan")
-    total_p = inside[0] + pseudocount * boxes
-    total_q = (len(generated) if rule.outside_counts else inside[1]) + pseudocount * boxes
-    share = (p + pseudocount) / total_p
-    divergence = float(share @ (np.log(p + pseudocount) - np.log(q + pseudocount)))
-    # boxes that both leave empty have p/q = total_q/total_p like all others, and no term of their own
-    return divergence + float(np.log(total_q / total_p))
+    Parameters
+    ----------
+    true : (time, components).
+    bins, pseudocount, rule : see `state_space_divergence`.
+    """
+
+    def __init__(
+        self, true: FloatArray, bins: int = 30, pseudocount: float = 1e-5, rule: BoxRule = BOXES["standard"]
+    ) -> None:
+        from funcspace.dynamics.metrics import _occupation_kernels as kernels
+
+        self.bins, self.pseudocount, self.rule = bins, pseudocount, rule
+        self.low, high = rule.limits(true)
+        self.inverse = bins / (high - self.low)
+        self.boxes = float(bins) ** true.shape[1]
+        if self.boxes <= MOST_COUNTED:
+            self.counts = np.zeros(int(self.boxes), dtype=np.int64)
+            self.inside = kernels.count(true, self.low, self.inverse, bins, rule.first_bin, self.counts)
+        else:
+            self.labels = kernels.label(true, self.low, self.inverse, bins, rule.first_bin)
+            self.inside = len(self.labels)
+
+    def divergence(self, generated: FloatArray) -> float:
+        """The divergence of a generated trajectory (time, components)."""
+        from funcspace.dynamics.metrics import _occupation_kernels as kernels
+
+        where = self.low, self.inverse, self.bins, self.rule.first_bin
+        if self.boxes <= MOST_COUNTED:
+            counts = np.zeros_like(self.counts)
+            inside = kernels.count(generated, *where, counts)
+            occupied = (self.counts > 0) | (counts > 0)
+            p, q = self.counts[occupied], counts[occupied]
+        else:
+            labels = kernels.label(generated, *where)
+            inside = len(labels)
+            occupied, place = np.unique(np.concatenate([self.labels, labels]), return_inverse=True)
+            p = np.bincount(place[: self.inside], minlength=len(occupied))
+            q = np.bincount(place[self.inside :], minlength=len(occupied))
+        if inside == 0 and not self.rule.outside_counts:
+            return float("nan")
+        alpha = self.pseudocount
+        total_p = self.inside + alpha * self.boxes
+        total_q = (len(generated) if self.rule.outside_counts else inside) + alpha * self.boxes
+        divergence = float((p + alpha) / total_p @ (np.log(p + alpha) - np.log(q + alpha)))
+        # boxes that both leave empty have p/q = total_q/total_p like all others, and no term of their own
+        return divergence + float(np.log(total_q / total_p))

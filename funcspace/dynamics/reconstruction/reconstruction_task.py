@@ -101,7 +101,7 @@ class ReconstructionTask:
             states = model(window, gain, inputs, forced=terms.forced, latent=True)
             predicted = self.model.observe_columns(states)
             units = states[..., self.model.bending, :, :]
-            extra = terms.region_weight * self._regions.penalty(units, self.model.region_jacobians())
+            extra = terms.region_weight * self._regions.penalty(units, self.model.region_maps()[0])
         else:
             predicted = model(window, gain, inputs, forced=terms.forced)
         return self.total(mean_square(predicted, target, missing=self.windows.missing) + extra)

@@ -123,7 +123,7 @@ class TestRareRegions:
         regions = sign_patterns(2) > 0
         singles = [model] if replicas is None else [model.replica(i) for i in range(replicas)]
         expected = torch.stack([single.affine(regions)[0] for single in singles])
-        torch.testing.assert_close(model.region_jacobians(), expected[0] if replicas is None else expected)
+        torch.testing.assert_close(model.region_maps()[0], expected[0] if replicas is None else expected)
 
     def test_it_remembers_where_states_were(self):
         regions = RareRegions(0.05)
@@ -161,7 +161,7 @@ class TestRareRegions:
         shares = torch.zeros(4)
         for region, share in zip(after.regions.tolist(), after.occupancy.tolist(), strict=True):
             shares[int(region[0]) * 2 + int(region[1])] = share
-        assert (shares < 0.02).any() and relative_determinants(second.model.region_jacobians())[shares < 0.02].min() > 0
+        assert (shares < 0.02).any() and relative_determinants(second.model.region_maps()[0])[shares < 0.02].min() > 0
         assert 1.2 < run[:, 0].std() < 1.7  # it still goes round: a fixed point has none, the circle 1.41
 
 
@@ -203,10 +203,10 @@ class TestScores:
 
 def test_what_does_not_fit(circle):
     shallow = fs.dynamics.ClippedShallowPLRNN(2, hidden=4)
-    with pytest.raises(fs.InputError, match="ClippedShallowPLRNN has nothing that region_weight weighs"):
+    with pytest.raises(fs.InputError, match="ClippedShallowPLRNN has no few units whose signs tell its linear regions"):
         fs.fit(shallow, circle, algorithm=SparseTeacherForcing(region_weight=1.0), epochs=1, progress=False)
     for relu in (0, 7):
-        with pytest.raises(fs.InputError, match=f"needs 1 to 6 ReLU units; the model has {relu}"):
+        with pytest.raises(fs.InputError, match=f"need 1 to 6 ReLU units; the model has {relu}"):
             fs.fit(
                 ALRNN(2, 8, relu), circle, algorithm=SparseTeacherForcing(region_weight=1.0), epochs=1, progress=False
             )

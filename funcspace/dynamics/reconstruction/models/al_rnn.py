@@ -109,14 +109,19 @@ class ALRNN(PiecewiseLinearRNN):
     def bending(self) -> slice:
         """The last P units."""
         if not 1 <= self.relu <= MOST_UNITS:
-            raise InputError(f"region_weight needs 1 to {MOST_UNITS} ReLU units; the model has {self.relu}")
+            raise InputError(
+                f"region_weight and keep_topology need 1 to {MOST_UNITS} ReLU units; the model has {self.relu}"
+            )
         return slice(self.latent - self.relu, self.latent)
 
-    def region_jacobians(self) -> Float[Tensor, "*replicas pattern latent latent"]:
-        """diag(A) + W D for all 2^P regions, in the order of `sign_patterns`."""
+    def region_maps(
+        self,
+    ) -> tuple[Float[Tensor, "*replicas pattern latent latent"], Float[Tensor, "*replicas pattern latent"]]:
+        """diag(A) + W D and h for all 2^P regions, in the order of `sign_patterns`."""
         bent = (sign_patterns(self.relu) > 0).to(self.W)
         active = torch.cat([bent.new_ones(len(bent), self.latent - self.relu), bent], dim=-1)
-        return torch.diag_embed(self.A)[..., None, :, :] + self.W[..., None, :, :] * active[:, None, :]
+        jacobians = torch.diag_embed(self.A)[..., None, :, :] + self.W[..., None, :, :] * active[:, None, :]
+        return jacobians, self.h[..., None, :].expand(jacobians.shape[:-1])
 
     def latent_penalty(self) -> Float[Tensor, "*replicas"]:
         """The norm of relu(A + diag W - 0.05): how far the units' own memory exceeds a twentieth."""

@@ -81,16 +81,24 @@ class ForcedModel(nn.Module, ABC):
     @property
     def bending(self) -> slice:
         """The units whose signs tell the linear regions."""
-        raise self._nothing("region_weight")
+        raise self._no_regions()
 
-    def region_jacobians(self) -> Float[Tensor, "*replicas pattern latent latent"]:
-        """The Jacobians of the linear regions, in the order of `sign_patterns`."""
-        raise self._nothing("region_weight")
+    def region_maps(
+        self,
+    ) -> tuple[Float[Tensor, "*replicas pattern latent latent"], Float[Tensor, "*replicas pattern latent"]]:
+        """J and c of z -> J z + c on the linear regions, in the order of `sign_patterns`."""
+        raise self._no_regions()
 
     def extra_repr(self) -> str:
         """Constructor arguments and the number of weights."""
         shown = ", ".join(f"{k}={v!r}" for k, v in self.config.items() if k != "seed" and v is not None)
         return f"{shown}, {sum(p.numel() for p in self.parameters()):,} parameters"
+
+    def _no_regions(self) -> InputError:
+        return InputError(
+            f"{type(self).__name__} has no few units whose signs tell its linear regions, which region_weight and "
+            "keep_topology go by; they are for ALRNN"
+        )
 
     def _nothing(self, weight: str) -> InputError:
         return InputError(f"{type(self).__name__} has nothing that {weight} weighs; leave it at 0")
