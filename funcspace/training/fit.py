@@ -134,6 +134,13 @@ def fit(
     SolverError
         When the loss becomes NaN or infinite; `.state` holds the last finite weights.
     """
+    if not isinstance(model, nn.Module):
+        held = (
+            "; what fit returns holds its model as .model"
+            if isinstance(getattr(model, "model", None), nn.Module)
+            else ""
+        )
+        raise InputError(f"fit trains a model, a torch.nn.Module; got {type(model).__name__}{held}")
     if isinstance(algorithm, DirectAlgorithm):
         given = {
             "epochs": epochs, "seconds": seconds, "batch_size": batch_size, "learning_rate": learning_rate,

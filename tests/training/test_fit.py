@@ -173,3 +173,11 @@ def test_devices_that_are_not_there(data: fs.OperatorData, accelerator: str) -> 
 def test_data_of_the_wrong_kind() -> None:
     with pytest.raises(fs.InputError, match="data must be OperatorData, got list"):
         fs.fit(Affine(), [1, 2, 3], epochs=1, **QUIET)
+
+
+def test_models_of_the_wrong_kind(data: fs.OperatorData) -> None:
+    surrogate = fs.fit(Affine(), data, epochs=1, **QUIET)
+    with pytest.raises(fs.InputError, match=r"got Surrogate; what fit returns holds its model as \.model"):
+        fs.fit(surrogate, data, epochs=1, **QUIET)
+    with pytest.raises(fs.InputError, match=r"fit trains a model, a torch\.nn\.Module; got str$"):
+        fs.fit("mgno", data, epochs=1, **QUIET)

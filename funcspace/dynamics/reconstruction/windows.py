@@ -180,7 +180,7 @@ class Windows:
                 which = f"recording {number}" if len(recordings) > 1 else "the data"
                 raise InputError(
                     f"no trajectory of {which} is as long as a window of {length} instants; the longest has {longest}. "
-                    "Give longer ones, or the algorithm a smaller sequence"
+                    "Give longer ones, or the algorithm shorter windows (its sequence or horizon)"
                 )
         self._values = rows.mT.contiguous().to(device, dtype)
         self.missing = bool(self._values.isnan().any())

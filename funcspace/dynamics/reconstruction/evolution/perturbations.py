@@ -56,7 +56,9 @@ class Perturbations:
             predicted = copies(drawn.movedim(-1, 0)[..., None].contiguous(), gain)
             signs = torch.randint(0, 2, predicted.shape, dtype=torch.int8) * 2 - 1
             scalar = (predicted * signs).sum() / predicted[0].numel() ** 0.5
-            gradients = torch.autograd.grad(scalar, list(copies.parameters()), allow_unused=True, materialize_grads=True)
+            gradients = torch.autograd.grad(
+                scalar, list(copies.parameters()), allow_unused=True, materialize_grads=True
+            )
             g = torch.cat([each.reshape(COPIES, -1) for each in gradients], dim=1)
             total += g.mT @ g
         values, vectors = torch.linalg.eigh(total / (rounds * COPIES))

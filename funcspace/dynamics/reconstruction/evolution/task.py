@@ -125,7 +125,8 @@ class EvolutionTask:
         None for one whose free runs are not finite, which is left as it is.
         """
         if self._known is None:
-            with torch.random.fork_rng(devices=[]):
+            device = self.model.mean.device
+            with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
                 torch.manual_seed(0)
                 self._known = [self._start(i, row) for i, row in enumerate(self._origin)]
             if not any(self._known):
