@@ -137,6 +137,24 @@ class TestStep:
             expected = -sum(w * changes[i] for w, i in zip(weights, (1, 3, 2), strict=True))
             torch.testing.assert_close(gradient[replica], expected)
 
+    def test_changes_that_ruin_a_replica_have_no_part_in_it(self, noise, monkeypatch):
+        model = disturbed("ALRNN", replicas=2)
+        task = begun(model, noise, ES(**SHORT, horizon=5, spread=1e-2))
+        seen = []
+
+        def scores(self, rows, windows, replica, start):
+            seen.append(rows)
+            return np.array([np.inf, 2.0, np.inf, np.inf] if replica == 0 else [np.inf] * 4)
+
+        monkeypatch.setattr(EvolutionTask, "_scores", scores)
+        before = weight_rows(model)
+        loss = task.loss(model, np.arange(4))
+        loss.backward()
+        assert loss.item() == 2.0
+        gradient = torch.cat([p.grad.reshape(2, -1) for p in model.parameters()], dim=1)
+        torch.testing.assert_close(gradient[0], before[0] - seen[0][1])
+        assert gradient[1].abs().max() == 0.0
+
     def test_scores_add_divergence_error_and_topology(self, close, lorenz):
         """Against the public metrics on free runs of single models."""
         close = close.double()

@@ -88,14 +88,17 @@ class EvolutionTask:
             change = spread * start.perturbations.draw(pairs)
             change = torch.cat([change, -change])
             scores = self._scores(row + change, windows[replica], replica, start)
-            order = np.argsort(scores, kind="stable")[:pairs]
-            moves[replica] = _recombination(pairs) @ change[torch.from_numpy(order)]
-            medians.append(float(np.median(scores)))
+            finite = scores[np.isfinite(scores)]
+            if not len(finite):  # all changes ruin this one, which waits for smaller ones
+                continue
+            order = np.argsort(scores, kind="stable")[: min(pairs, len(finite))]
+            moves[replica] = _recombination(len(order)) @ change[torch.from_numpy(order)]
+            medians.append(float(np.median(finite)))
         moved = torch.zeros((), dtype=torch.float64)
         pieces = spread_out(moves, self.model)
         for parameter, piece in zip(self.model.parameters(), pieces, strict=True):
             moved = moved + (parameter * piece).sum().to("cpu", torch.float64)
-        return float(np.median(medians)) + (moved.detach() - moved)
+        return (float(np.median(medians)) if medians else float("inf")) + (moved.detach() - moved)
 
     def clip_gradients(self, model: nn.Module, largest: float | None) -> None:
         """Leave the step as it is: its size is the strategy's."""
