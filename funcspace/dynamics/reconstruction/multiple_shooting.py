@@ -15,7 +15,7 @@ from funcspace.dynamics.reconstruction.forcing_gain import ConstantGain
 from funcspace.dynamics.reconstruction.models.neural_ode import NeuralODE
 from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
 from funcspace.dynamics.reconstruction.reconstruction_task import ReconstructionTask, WindowLoss, mean_square
-from funcspace.dynamics.reconstruction.recordings_for import held_out_recordings, training_recordings
+from funcspace.dynamics.reconstruction.recordings_for import described, held_out_recordings, training_recordings
 from funcspace.dynamics.reconstruction.segments import Segments
 from funcspace.dynamics.reconstruction.window_recipe import WINDOW_RECIPE
 from funcspace.dynamics.reconstruction.windows import Windows
@@ -118,9 +118,7 @@ class MultipleShooting:
         description = {
             "algorithm": "MultipleShooting",
             **{f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("inputs", "validation_inputs")},
-            "trajectories": [[len(v) for v in r.values] for r in recordings],
-            "step": recordings[0].step,
-            "means": [[round(float(m), 12) for m in r.mean] for r in recordings],
+            **described(recordings),
         }
         terms = WindowLoss(0.0, False, self.latent_weight, self.observation_weight, 0.0, 1.0)
         windows = Windows(recordings, length + 1, device=device, dtype=dtype)

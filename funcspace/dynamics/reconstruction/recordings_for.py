@@ -9,7 +9,7 @@ from funcspace.dynamics.reconstruction.models.forced_model import ForcedModel
 from funcspace.dynamics.reconstruction.windows import PerReplica, Recording, as_recording
 from funcspace.errors import InputError
 
-__all__ = ["check_components", "driven", "held_out_recordings", "recordings_for", "training_recordings"]
+__all__ = ["check_components", "described", "driven", "held_out_recordings", "recordings_for", "training_recordings"]
 
 
 def check_components(recordings: Sequence[Recording], observed: int, name: str) -> None:
@@ -20,6 +20,15 @@ def check_components(recordings: Sequence[Recording], observed: int, name: str) 
             raise InputError(
                 f"the model observes {observed} components; {what} {len(recording.components)}, {recording.components}"
             )
+
+
+def described(recordings: Sequence[Recording]) -> dict[str, Any]:
+    """What tells a run on these recordings from one on others."""
+    return {
+        "trajectories": [[len(v) for v in r.values] for r in recordings],
+        "step": recordings[0].step,
+        "means": [[round(float(m), 12) for m in r.mean] for r in recordings],
+    }
 
 
 def driven(inputs: Any, count: int) -> Sequence[Any]:

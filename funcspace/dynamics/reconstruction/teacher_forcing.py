@@ -16,7 +16,7 @@ from funcspace.dynamics.reconstruction.forcing_strength import ESTIMATORS, Estim
 from funcspace.dynamics.reconstruction.models.forced_model import ForcedModel
 from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.dynamics.reconstruction.reconstruction_task import ReconstructionTask, WindowLoss
-from funcspace.dynamics.reconstruction.recordings_for import held_out_recordings, training_recordings
+from funcspace.dynamics.reconstruction.recordings_for import described, held_out_recordings, training_recordings
 from funcspace.dynamics.reconstruction.window_recipe import BATCH_SIZE, BATCHES, WINDOW_RECIPE
 from funcspace.dynamics.reconstruction.windows import Recording, Windows
 from funcspace.errors import InputError
@@ -100,9 +100,7 @@ class _WindowTraining:
         description = {
             "algorithm": type(self).__name__,
             **{name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()},
-            "trajectories": [[len(v) for v in r.values] for r in recordings],
-            "step": recordings[0].step,
-            "means": [[round(float(m), 12) for m in r.mean] for r in recordings],
+            **described(recordings),
         }
         held_out = held_out_recordings(validation, model, inputs=self.validation_inputs)
         return ReconstructionTask(

@@ -12,6 +12,7 @@ from funcspace.dynamics.reconstruction.evolution.kept_topology import CHANGED, M
 from funcspace.dynamics.reconstruction.evolution.perturbations import Perturbations
 from funcspace.dynamics.reconstruction.evolution.task import EvolutionTask
 from funcspace.dynamics.reconstruction.windows import Windows, as_recording
+from tests.dynamics.reconstruction.interruption import stopped_after
 from tests.dynamics.reconstruction.maps import MODELS, disturbed
 from tests.dynamics.reconstruction.test_training import begun, trajectory
 
@@ -195,7 +196,7 @@ class TestStep:
 class TestKeptTopology:
     def kept(self, model, states):
         model = Copies(model).of(weight_rows(model))
-        return model, KeptTopology.of(model, states[None])[0]
+        return model, KeptTopology.of(model, states[None])
 
     def states(self, model, count=2000):
         start = model.start(torch.zeros(2, 3, dtype=torch.float64) + 0.1)
@@ -304,19 +305,7 @@ class TestTraining:
 
         whole = run(tmp_path / "whole")
         weights = {name: value.clone() for name, value in whole.model.state_dict().items()}
-        step, calls = torch.optim.SGD.step, []
-
-        class StoppedError(Exception):
-            pass
-
-        def stopping(self, *args, **kwargs):
-            calls.append(1)
-            if len(calls) > 7:
-                raise StoppedError
-            return step(self, *args, **kwargs)
-
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(StoppedError):
-            patch.setattr(torch.optim.SGD, "step", stopping)
+        with stopped_after(7, torch.optim.SGD):
             run(tmp_path / "part")
         resumed = run(tmp_path / "part")
         for name, value in weights.items():

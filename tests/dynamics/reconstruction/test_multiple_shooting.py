@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import funcspace as fs
+from tests.dynamics.reconstruction.interruption import stopped_after
 from tests.dynamics.reconstruction.maps import MODELS, disturbed
 from tests.dynamics.reconstruction.test_training import begun, trajectory
 
@@ -204,19 +205,7 @@ class TestFit:
             )  # fmt: skip
 
         whole = run(tmp_path / "whole")
-        step, calls = torch.optim.Adam.step, []
-
-        class StoppedError(Exception):
-            pass
-
-        def stopping(self, *args, **kwargs):
-            calls.append(1)
-            if len(calls) > 10:
-                raise StoppedError
-            return step(self, *args, **kwargs)
-
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(StoppedError):
-            patch.setattr(torch.optim.Adam, "step", stopping)
+        with stopped_after(10, torch.optim.Adam):
             run(tmp_path / "part")
         resumed = run(tmp_path / "part")
         for name, weight in whole.model.state_dict().items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -34,39 +33,39 @@ class KeptTopology:
     points: Int[Tensor, " pattern"]
 
     @classmethod
-    def of(cls, model: PiecewiseLinearRNN, states: Float[Tensor, "copy latent time column"]) -> list[KeptTopology]:
-        """Those of copies with these orbits."""
-        pairs = _transitions(model, states)
-        possible = 4 ** _units(model)
-        seen = torch.zeros(len(pairs), possible, dtype=torch.bool)
-        seen.scatter_(1, pairs.flatten(1), value=True)
-        return [cls(*parts) for parts in zip(seen, _fixed_points(model), strict=True)]
+    def of(cls, model: PiecewiseLinearRNN, states: Float[Tensor, "1 latent time column"]) -> KeptTopology:
+        """That of a single copy with these orbits."""
+        return cls(_made(model, _transitions(model, states))[0], _fixed_points(model)[0])
 
     def penalty(
         self, model: PiecewiseLinearRNN, states: Float[Tensor, "copy latent time column"]
     ) -> Float[Tensor, " copy"]:
         """What copies with these orbits pay for differing; nothing where they do not."""
-        pairs = _transitions(model, states).flatten(1)
+        pairs = _transitions(model, states)
         share = (~self.transitions)[pairs].double().mean(dim=1)
-        made = torch.zeros(len(pairs), len(self.transitions), dtype=torch.bool).scatter_(1, pairs, value=True)
-        changed = (made != self.transitions).any(dim=1)
+        changed = (_made(model, pairs) != self.transitions).any(dim=1)
         misplaced = (_fixed_points(model) != self.points).any(dim=1)
         return SHARE * share + CHANGED * changed.double() + MISPLACED * misplaced.double()
 
 
 def _units(model: PiecewiseLinearRNN) -> int:
-    bent: Any = model.bending
-    return bent.stop - bent.start if bent.stop is not None else model.latent - bent.start
+    return model.bending.stop - model.bending.start
 
 
 def _transitions(
     model: PiecewiseLinearRNN, states: Float[Tensor, "copy latent time column"]
-) -> Int[Tensor, "copy step column"]:
+) -> Int[Tensor, "copy step"]:
+    """The numbers of the transitions along the orbits of each copy, one orbit after the other."""
     units = _units(model)
     bits = (states[:, model.bending] > 0).cpu()
     powers = 2 ** torch.arange(units - 1, -1, -1)  # as `sign_patterns` counts
     region = (bits * powers[None, :, None, None]).sum(dim=1)
-    return region[:, :-1] * 2**units + region[:, 1:]
+    return (region[:, :-1] * 2**units + region[:, 1:]).flatten(1)
+
+
+def _made(model: PiecewiseLinearRNN, pairs: Int[Tensor, "copy step"]) -> Bool[Tensor, "copy pair"]:
+    """Which of all transitions each copy makes."""
+    return torch.zeros(len(pairs), 4 ** _units(model), dtype=torch.bool).scatter_(1, pairs, value=True)
 
 
 def _fixed_points(model: PiecewiseLinearRNN) -> Int[Tensor, "copy pattern"]:

@@ -11,7 +11,7 @@ from funcspace.dynamics.arguments import is_number
 from funcspace.dynamics.reconstruction.evolution.task import EvolutionTask
 from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
-from funcspace.dynamics.reconstruction.recordings_for import held_out_recordings, training_recordings
+from funcspace.dynamics.reconstruction.recordings_for import described, held_out_recordings, training_recordings
 from funcspace.errors import InputError
 from funcspace.training import Recipe
 
@@ -136,9 +136,7 @@ class EvolutionStrategy:
         description = {
             "algorithm": "EvolutionStrategy",
             **{f.name: getattr(self, f.name) for f in fields(self)},
-            "trajectories": [[len(v) for v in r.values] for r in recordings],
-            "step": recordings[0].step,
-            "means": [[round(float(m), 12) for m in r.mean] for r in recordings],
+            **described(recordings),
         }
         held_out = held_out_recordings(validation, model, inputs=None)
         return EvolutionTask(

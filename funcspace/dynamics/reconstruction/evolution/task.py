@@ -139,14 +139,12 @@ class EvolutionTask:
     def _start(self, replica: int, row: Float[Tensor, " weight"]) -> _Start | None:
         count, strategy = len(self._origin), self.strategy
         windows = self._windows.draw(4 * FORECASTS, count)[0][replica]
-        error = float(self._errors(self._copies.of(row[None]), windows)[0])
+        single = self._copies.of(row[None])
+        error = float(self._errors(single, windows)[0])
         if not (np.isfinite(error) and error > 0.0):
             return None
         perturbations = Perturbations(self.model, row, self._windows, replica, count, strategy.damping)
-        topology = None
-        if strategy.keep_topology:
-            states = self._orbits(self._copies.of(row[None]), windows)
-            topology = KeptTopology.of(self._copies.of(row[None]), states)[0]
+        topology = KeptTopology.of(single, self._orbits(single, windows)) if strategy.keep_topology else None
         return _Start(perturbations, error, topology)
 
     def _scores(
