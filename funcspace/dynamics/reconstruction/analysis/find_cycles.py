@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +19,9 @@ __all__ = ["every_region", "find_cycles", "find_fixed_points"]
 MOST_WORDS = 1 << 17
 CHUNK = 2048
 # Solutions closer than this, relative to their size, are one.
-SAME = 1e-6
+SAME = 1e-9
+# How far from the next one a state of a cycle may go, relative to their size.
+ROUNDING = 1e-12
 
 
 def find_fixed_points(model: Any, candidates: Tensor | None = None) -> list[Cycle]:
@@ -28,7 +29,8 @@ def find_fixed_points(model: Any, candidates: Tensor | None = None) -> list[Cycl
     regions = every_region(model) if candidates is None else candidates
     if regions is None:
         raise InputError("the map has too many regions to try them all; give candidates, or search")
-    found = _solve(model, regions[:, None])
+    words = _distinct(regions)[:, None]
+    found = _unique([cycle for part in words.split(CHUNK) for cycle in _solve(model, part)])
     return sorted(found, key=lambda c: (not c.admissible, -abs(c.multipliers[0])))
 
 
@@ -39,14 +41,13 @@ def find_cycles(model: Any, order: int, *, regions: Tensor | None, restarts: int
     followed as SCYFI does (Eisenmann, Monfared, Goering, Durstewitz: Bifurcations and loss jumps in RNN training,
     NeurIPS 2023): the orbit of a virtual cycle shows which regions to try next.
     """
-    known = every_region(model) if regions is None else regions
+    known = every_region(model) if regions is None else _distinct(regions)
+    if known is not None and len(known) == 0:
+        return []
     if known is not None and len(known) ** order <= MOST_WORDS * max(1, order):
-        words = _necklaces(len(known), order)
-        found: list[Cycle] = []
-        for start in range(0, len(words), CHUNK):
-            chosen = known[torch.from_numpy(words[start : start + CHUNK])]
-            found += [c for c in _solve(model, chosen) if c.admissible]
-        return _distinct(found)
+        words = known[torch.from_numpy(_necklaces(len(known), order))]
+        found = [c for part in words.split(CHUNK) for c in _solve(model, part) if c.admissible]
+        return _unique([cycle for cycle in found if _primitive(cycle)])
     return _search(model, order, known, restarts, seed)
 
 
@@ -102,8 +103,8 @@ def _solve(model: Any, words: Tensor, keep_singular: bool = False) -> list[Any]:
     for i in range(order - 1):
         states.append((jacobians[:, i] @ states[-1][..., None])[..., 0] + offsets[:, i])
     orbit = torch.stack(states, dim=1)
-    inside = (model.region(orbit) == words).flatten(1).all(dim=1)
     good = (failed == 0) & torch.isfinite(orbit).flatten(1).all(dim=1)
+    inside = (model.region(orbit) == words).flatten(1).all(dim=1) | (good & _recurs(model, orbit))
     # eigenvalues are wanted of few candidates only
     wanted = good if keep_singular or order == 1 else good & inside
     found: list[Any] = [None] * count if keep_singular else []
@@ -143,19 +144,41 @@ def _necklaces(letters: int, length: int) -> np.ndarray:
     return np.array(words, dtype=np.int64).reshape(-1, length)
 
 
+def _distinct(regions: Tensor) -> Tensor:
+    return regions.unique(dim=0) if len(regions) else regions
+
+
+def _recurs(model: Any, orbit: Tensor) -> Tensor:
+    """Whether the map itself takes each state of each orbit to the next, but for rounding.
+
+    It does where states lie on a border of their regions, on either side of which rounding may have put them.
+    """
+    missed = (model.step(orbit) - orbit.roll(-1, dims=1)).abs().amax(dim=(1, 2))
+    return missed <= ROUNDING * orbit.abs().amax(dim=(1, 2))
+
+
 def _primitive(cycle: Cycle) -> bool:
-    size = np.abs(cycle.states).max() + 1e-300
-    return all(np.abs(cycle.states[0] - z).max() > SAME * size for z in cycle.states[1:])
+    """Whether no shorter cycle is gone through several times."""
+    return not any(_agree(cycle.states, np.roll(cycle.states, turn, axis=0)) for turn in range(1, len(cycle.states)))
 
 
 def _same(a: Cycle, b: Cycle) -> bool:
-    size = np.abs(b.states).max() + 1e-300
-    return bool((np.abs(b.states - a.states[0]).max(axis=1) < SAME * size).any())
+    """Whether two cycles of one order are one, from whichever state on; states of two may be close, not all of them."""
+    return any(_agree(np.roll(a.states, turn, axis=0), b.states) for turn in range(len(a.states)))
 
 
-def _distinct(cycles: Iterable[Cycle]) -> list[Cycle]:
+def _agree(a: np.ndarray, b: np.ndarray) -> bool:
+    return bool(np.abs(a - b).max() <= SAME * np.abs(b).max())
+
+
+def _unique(cycles: list[Cycle]) -> list[Cycle]:
+    """All cycles of one order, admissible ones once: on a border, several words have the same."""
     kept: list[Cycle] = []
+    means = np.zeros((len(cycles), cycles[0].states.shape[1] if cycles else 0))
     for cycle in cycles:
-        if _primitive(cycle) and not any(_same(cycle, other) for other in kept):
+        mean, size = cycle.states.mean(axis=0), np.abs(cycle.states).max()
+        near = (np.abs(means[: len(kept)] - mean).max(axis=1, initial=0.0) <= 2.0 * SAME * size).nonzero()[0]
+        if not (cycle.admissible and any(kept[i].admissible and _same(cycle, kept[i]) for i in near)):
+            means[len(kept)] = mean
             kept.append(cycle)
     return kept

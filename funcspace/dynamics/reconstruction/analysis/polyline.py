@@ -51,10 +51,9 @@ def kinked(
         return line, whole
     owner, where = torch.cat(owners), torch.cat(places)
     crossings = start[owner] + where[:, None] * (end[owner] - start[owner])
-    keys = torch.cat([torch.arange(len(line), dtype=line.dtype), owner + where.clamp_max(1.0 - 1e-12)])
-    order = torch.argsort(keys, stable=True)
-    owners_of_all = torch.cat([torch.arange(len(line)), owner])[order]
-    return torch.cat([line, crossings])[order], whole[owners_of_all[:-1]]
+    segment = torch.cat([torch.arange(len(line)), owner])  # whose first vertex stands before its crossings
+    order = torch.from_numpy(np.lexsort((torch.cat([torch.full((len(line),), -1.0), where]), segment)))
+    return torch.cat([line, crossings])[order], whole[segment[order[:-1]]]
 
 
 def images(model: Any, lines: list[Float[Tensor, "_ latent"]]) -> list[Float[Tensor, "_ latent"]]:

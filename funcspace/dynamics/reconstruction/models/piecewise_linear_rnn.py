@@ -225,7 +225,8 @@ class PiecewiseLinearRNN(ForcedModel):
         """The fixed points, admissible ones first, then virtual ones, whose region does not hold them.
 
         Exhaustive where there are at most 2^14 regions or `candidates` are given; else a search, which finds only
-        admissible ones.
+        admissible ones. A region whose J has a multiplier of exactly one has no fixed point or a whole line of them; none
+        is returned of it.
 
         Parameters
         ----------
@@ -320,7 +321,7 @@ class PiecewiseLinearRNN(ForcedModel):
             step = orbit.space.domain.step or 1.0
             states = single.start((values.reshape(-1, self.observed) - single.mean) / single.scale)
         elif isinstance(orbit, Tensor | np.ndarray) and tuple(orbit.shape[1:]) == (self.latent,):
-            states = torch.as_tensor(orbit).double()
+            states = torch.as_tensor(np.ascontiguousarray(orbit) if isinstance(orbit, np.ndarray) else orbit).double()
         else:
             shape = f" of shape {tuple(orbit.shape)}" if isinstance(orbit, Tensor | np.ndarray) else ""
             what = repr(orbit) if isinstance(orbit, Function) else f"{type(orbit).__name__}{shape}"
@@ -350,7 +351,7 @@ class PiecewiseLinearRNN(ForcedModel):
         """Regions as the caller gives them, checked; None stays."""
         if regions is None:
             return None
-        known = torch.as_tensor(regions, dtype=torch.bool)
+        known = torch.as_tensor(np.array(regions, dtype=bool) if not isinstance(regions, Tensor) else regions).bool()
         bits = self.region(next(self.parameters()).new_zeros(self.latent)).shape[-1]
         if known.ndim != 2 or known.shape[1] != bits:
             raise InputError(f"{name} must be regions (count, bits={bits}) of this map; got {tuple(known.shape)}")
