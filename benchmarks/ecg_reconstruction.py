@@ -87,12 +87,12 @@ def ours(
         schedule=fs.training.ExponentialDecay(1e-3), seed=a.seed, progress=False, folder=a.folder and a.folder / "free",
     )  # fmt: skip
     strategy = fs.dynamics.EvolutionStrategy(
-        horizon=20, error_weight=a.error_weight, spread=0.01, final=1e-3, anneal=10 * a.refine_epochs
+        horizon=20, error_weight=a.error_weight, spread=a.spread, final=0.1 * a.spread, anneal=10 * a.refine_epochs
     )
     before = [float(np.median(scores)) for scores in trained.evaluate(test).values()]
     refined = fs.fit(
         trained.model, train, algorithm=strategy, epochs=a.refine_epochs, seed=a.seed, progress=False,
-        folder=a.folder and a.folder / f"refined_{a.refine_epochs}_{a.error_weight:g}",
+        folder=a.folder and a.folder / f"refined_{a.refine_epochs}_{a.error_weight:g}_{a.spread:g}",
     )  # fmt: skip
     recipe = [
         f"M = 10, H = 130, identity observation, {refined.parameters:,} parameters; windows of 20 steps that nothing "
@@ -100,7 +100,7 @@ def ours(
         f"160, {5 * a.free_epochs:,} updates with RAdam, 0.01 to 1e-05, after which the medians are "
         "{:.2f}, {:.3f} and {:.2e};".format(*before),
         f"then {10 * a.refine_epochs} generations of EvolutionStrategy(horizon=20, error_weight={a.error_weight:g}, "
-        "spread=0.01, final=0.001).",
+        f"spread={a.spread:g}, final={0.1 * a.spread:g}).",
     ]
     return recipe, refined, seconds(trained) + seconds(refined)
 
@@ -120,6 +120,7 @@ def main() -> None:
     parser.add_argument("--free-epochs", type=int, default=12_000, help="of five updates each, with --ours")
     parser.add_argument("--refine-epochs", type=int, default=6, help="of ten generations each, with --ours")
     parser.add_argument("--error-weight", type=float, default=15.0, help="with --ours")
+    parser.add_argument("--spread", type=float, default=0.01, help="of the evolution strategy at first, with --ours")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="for checkpoints, from which a stopped run goes on")
     parser.add_argument("--output", type=Path)
@@ -154,7 +155,8 @@ def main() -> None:
         "",
         "    python benchmarks/ecg_reconstruction.py --data FOLDER "
         + (
-            f"--ours --free-epochs {a.free_epochs} --refine-epochs {a.refine_epochs} --error-weight {a.error_weight:g}"
+            f"--ours --free-epochs {a.free_epochs} --refine-epochs {a.refine_epochs} "
+            f"--error-weight {a.error_weight:g} --spread {a.spread:g}"
             if a.ours
             else f"--epochs {a.epochs} --alpha {a.alpha:g} --learning-rate {a.learning_rate:g} "
             f"--final-rate {a.final_rate:g} --observation {a.observation}"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 
 import funcspace as fs
+from funcspace.atomic_write import atomic_folder
 from funcspace.errors import FuncspaceError, InputError
 
 __all__ = ["app", "main"]
@@ -40,9 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (FuncspaceError, OSError) as error:
         if "--debug" in words:
             raise
-        typer.echo(f"error: {' '.join(str(error).split())}  (--debug shows where)", err=True)
+        typer.echo(f"error: {' '.join(_told(error).split())}  (--debug shows where)", err=True)
         return 1
     return 0
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None and not isinstance(error, FuncspaceError):
+        return f"cannot use {error.filename}: {error.strerror}; give a path that can be read or written"
+    return str(error)
 
 
 def _version(shown: bool | None) -> None:
@@ -63,6 +71,12 @@ def _options(
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", hidden=True)]
 Seed = Annotated[int, typer.Option(help="Seed of all randomness.")]
+Inputs = Annotated[
+    str | None,
+    typer.Option(help="Functions that go in, such as a,b: names of arrays in the file, where it does not tell itself."),
+]
+Outputs = Annotated[str | None, typer.Option(help="Functions that come out, by name, where the file does not tell.")]
+Parameters = Annotated[str | None, typer.Option(help="Arrays of one number per sample, by name.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
 
 
@@ -148,10 +162,13 @@ def data(
     """Make a data set with a reference solver; after an interruption, the same command goes on."""
     given = {"resolution": resolution, "coefficient": coefficient}
     options = {key: value for key, value in given.items() if value is not None} | _pairs(option or [])
-    made = fs.solvers.generate(
-        fs.solvers.problem(name, **options), samples, output, seed, first=first, chunk=chunk, workers=workers,
-        progress=False if quiet else None, resume=not restart, retry_failed=retry_failed,
-    )  # fmt: skip
+    with _options_of_the_user(name, options):
+        problem = fs.solvers.problem(name, **options)
+    with _flags_for({"resume=False": "--restart"}):
+        made = fs.solvers.generate(
+            problem, samples, output, seed, first=first, chunk=chunk, workers=workers,
+            progress=False if quiet else None, resume=not restart, retry_failed=retry_failed,
+        )  # fmt: skip
     typer.echo(f"{made.data!r}\nwritten to {output}")
     for sample in made.failed:
         typer.echo(f"sample {sample.index} failed: {' '.join(sample.message.split())}", err=True)
@@ -161,9 +178,14 @@ def data(
 def fit(
     source: Annotated[
         Path,
-        typer.Argument(help="Data: a file written by `funcspace data`, or any that OperatorData.read knows."),
+        typer.Argument(
+            help="Data: a file written by `funcspace data`, or any that OperatorData.read knows: .nc, .zarr, .npz, ..."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the surrogate.")],
+    inputs: Inputs = None,
+    outputs: Outputs = None,
+    parameters: Parameters = None,
     model: Annotated[str, typer.Option(help=f"Model: {', '.join(MODELS)}.")] = "mgno",
     option: Annotated[
         list[str] | None, typer.Option("--set", help="Model option, such as width=24; repeatable.")
@@ -183,18 +205,22 @@ def fit(
     """Train a surrogate on a data set."""
     if not 0 <= validation < 1:
         raise InputError(f"validation must be a share in [0, 1), got {validation}")
-    everything = _read(source)
+    _check_place(output, folder)
+    everything = _read(source, inputs, outputs, parameters)
     train, held = everything, None
     if validation:
         count = max(1, round(validation * len(everything)))
         train, held = everything.split(len(everything) - count)
     kind = _model(model)
-    module = kind.for_data(train, **({"seed": seed} | _options_of(kind, option or [])))
-    surrogate = fs.fit(
-        module, train, validation=held, epochs=epochs, seconds=seconds, batch_size=batch_size,
-        learning_rate=learning_rate, folder=folder, precision=precision, compile=compiled, seed=seed,
-        progress=False if quiet else None,
-    )  # fmt: skip
+    options = {"seed": seed} | _options_of(kind, option or [])
+    with _options_of_the_user(kind.__name__, options):
+        module = kind.for_data(train, **options)
+    with _flags_for({"pass resume=False to start again": "remove it to start again"}):
+        surrogate = fs.fit(
+            module, train, validation=held, epochs=epochs, seconds=seconds, batch_size=batch_size,
+            learning_rate=learning_rate, folder=folder, precision=precision, compile=compiled, seed=seed,
+            progress=False if quiet else None,
+        )  # fmt: skip
     surrogate.save(output)
     typer.echo(repr(surrogate))
     if held is not None:
@@ -205,13 +231,16 @@ def fit(
 @app.command()
 def evaluate(
     surrogate: Annotated[Path, typer.Argument(help="Folder of a saved surrogate.")],
-    source: Annotated[Path, typer.Argument(help="Data to measure on.")],
+    source: Annotated[Path, typer.Argument(help="Data to measure on, in any format that `funcspace fit` reads.")],
+    inputs: Inputs = None,
+    outputs: Outputs = None,
+    parameters: Parameters = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as one JSON object.")] = False,
     debug: Debug = False,
 ) -> None:
     """Measure a saved surrogate on a data set."""
     loaded = fs.load(surrogate)
-    held = _read(source)
+    held = _read(source, inputs, outputs, parameters)
     metrics = loaded.evaluate(held)
     typer.echo(json.dumps({"samples": len(held), **metrics}) if as_json else _metrics(metrics))
 
@@ -226,7 +255,12 @@ def systems(
     subset: Annotated[str, typer.Option(help="all, core or gilpin131.")] = "all",
     debug: Debug = False,
 ) -> None:
-    """List the chaotic systems, or describe one."""
+    """List the systems of the chaos database, or describe one.
+
+    Known by name, but not in the database, are KolmogorovFlow, KuramotoSivashinsky and TwoScaleLorenz96.
+    """
+    from funcspace.dynamics.catalogue import registry
+
     if name is not None:
         found: Any = fs.dynamics.system(name)
         texts = (getattr(found, each, "") for each in ("description", "citation"))
@@ -239,12 +273,18 @@ def systems(
     wanted: dict[str, Any] = {"kind": kind, "dimension": dimension, "kind_of": motion, "subset": subset}
     names = fs.dynamics.systems(**wanted)
     chosen = [each for each in names if containing.lower() in each.lower()]
-    typer.echo("\n".join(chosen) if chosen else "no system has all of these properties")
+    typer.echo("\n".join(chosen) if chosen else "no system of the database has all of these properties")
+    others = [each for each in registry.OTHERS if containing.lower() in each.lower()]
+    if others and containing and set(wanted.values()) == {None, "all"}:  # no property but the name is asked for
+        typer.echo(f"known by name, but not in the database: {', '.join(others)}", err=True)
 
 
 @app.command()
 def info(
     path: Annotated[Optional[Path], typer.Argument(help="A saved surrogate or a data set.")] = None,  # noqa: UP045
+    inputs: Inputs = None,
+    outputs: Outputs = None,
+    parameters: Parameters = None,
     debug: Debug = False,
 ) -> None:
     """Describe a saved surrogate or a data set; without a path, the installation."""
@@ -255,11 +295,71 @@ def info(
         typer.echo(repr(loaded))
         typer.echo(json.dumps(loaded.provenance, indent=2, default=str))
     else:
-        typer.echo(repr(_read(path)))
+        typer.echo(repr(_read(path, inputs, outputs, parameters)))
 
 
-def _read(path: Path) -> Any:
-    return fs.OperatorData.load(path) if path.suffix in (".nc", ".zarr") else fs.OperatorData.read(path)
+def _read(path: Path, inputs: str | None, outputs: str | None, parameters: str | None) -> Any:
+    names = {"inputs": inputs, "outputs": outputs, "parameters": parameters}
+    given: dict[str, Any] = {key: _names(key, text) for key, text in names.items() if text is not None}
+    flags = {f"{key}=[...]": f"--{key}" for key in names}
+    with _flags_for(flags | {"domain=...": "domain=... (of OperatorData.read, in Python)"}):
+        return fs.OperatorData.read(path, **given)
+
+
+def _names(option: str, text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise InputError(f"--{option} takes names with commas between them, such as a,b; got {text!r}")
+    return names
+
+
+class _Writable(Exception):
+    """Raised where a folder was about to be written."""
+
+
+def _check_place(output: Path, checkpoints: Path | None) -> None:
+    """Refuse before the training a folder that the surrogate cannot be saved to: begin to write it, and stop."""
+    from funcspace.training.surrogate_files import DESCRIPTION
+
+    if checkpoints is not None and output.resolve() in (checkpoints.resolve(), *checkpoints.resolve().parents):
+        raise InputError(
+            f"--folder {checkpoints} lies in --output {output}, a folder that holds the surrogate and nothing else; "
+            "choose another folder for the checkpoints"
+        )
+    place = output.absolute()
+    while not place.parent.exists():  # the folders above are made with the surrogate
+        place = place.parent
+    with suppress(_Writable), atomic_folder(place, may_replace=lambda old: (old / DESCRIPTION).exists()):
+        raise _Writable
+
+
+@contextmanager
+def _flags_for(words: Mapping[str, str]) -> Iterator[None]:
+    """An error that names arguments of the library names those of the command line."""
+    try:
+        yield
+    except FuncspaceError as error:
+        text = str(error)
+        for word, flag in words.items():
+            text = text.replace(word, flag)
+        error.args = (text,)
+        raise
+
+
+@contextmanager
+def _options_of_the_user(what: str, options: Mapping[str, Any]) -> Iterator[None]:
+    """What a constructor cannot do with the options that were given is an InputError that shows them."""
+    try:
+        yield
+    except FuncspaceError:
+        raise
+    except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError) as error:
+        if not options:
+            raise
+        given = ", ".join(f"{key}={value!r}" for key, value in options.items())
+        raise InputError(
+            f"{what} cannot be made with {given}: {error}; give values of the kind that its documentation names"
+        ) from error
 
 
 def _model(name: str) -> Any:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from funcspace.errors import DomainError, InputError
 from funcspace.functions.basis import Outside
+from funcspace.functions.devices import checked_place
 from funcspace.functions.fem.function_exchange import FunctionExchange
 from funcspace.functions.space import FunctionSpace
 from funcspace.geometry.product import ProductDomain
@@ -150,7 +151,7 @@ class Function(FunctionExchange):
         """Move to another space (interpolation; projection for RT and N1curl), device or dtype."""
         if isinstance(target, FunctionSpace):
             return target.interpolate(self, outside=outside)
-        return replace(self, coefficients=self.coefficients.to(target))
+        return replace(self, coefficients=self.coefficients.to(checked_place(target)))
 
     def with_coefficients(self, coefficients: Tensor) -> Function:
         """The function of the same space, name and unit with other coefficients."""

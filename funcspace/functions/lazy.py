@@ -47,7 +47,7 @@ class LazyFunction:
     @property
     def dtype(self) -> torch.dtype:
         """Type of the coefficients."""
-        return torch.from_numpy(np.empty(0, dtype=self.array.dtype)).dtype
+        return torch.from_numpy(np.empty(0, dtype=np.dtype(self.array.dtype).newbyteorder("="))).dtype
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -91,7 +91,7 @@ class LazyFunction:
                 f"{self.name!r} holds NaN or infinity, first at sample {int(self.rows[bad])} of the file; "
                 "drop or repair those samples before training"
             )
-        return torch.from_numpy(values)
+        return torch.from_numpy(values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("=")))
 
     def load(self) -> Function:
         """The batch in memory."""

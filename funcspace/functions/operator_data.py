@@ -14,12 +14,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from funcspace.errors import DomainError, InputError
+from funcspace.functions.devices import checked_place
 from funcspace.functions.function import Function
 from funcspace.functions.lazy import LazyFunction
 from funcspace.functions.ragged import RaggedFunction
 from funcspace.functions.space import FunctionSpace
+from funcspace.functions.whole_number import whole_number
 from funcspace.geometry.domain import Domain
 from funcspace.geometry.grid_axis import Samples
+from funcspace.geometry.number_tensor import number_tensor
 
 __all__ = ["OperatorData"]
 
@@ -50,6 +53,8 @@ class OperatorData(Dataset[dict[str, Tensor]]):
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for role in ("inputs", "outputs", "parameters", "boundary", "attributes"):
+            _check_named(role, getattr(self, role))
         if not self.inputs and not self.outputs:
             raise InputError("OperatorData needs at least one function")
         groups = {"input": self.inputs, "output": self.outputs, "parameter": self.parameters}
@@ -100,8 +105,11 @@ class OperatorData(Dataset[dict[str, Tensor]]):
         Raises
         ------
         InputError
-            When an array does not fit its domain, or holds NaN or infinity.
+            When an array does not fit its domain, holds NaN or infinity or is masked, or a name is unknown.
         """
+        given = {"inputs": inputs, "outputs": outputs, "parameters": parameters, "boundary": boundary, "units": units}
+        for role, mapping in given.items():
+            _check_named(role, {} if mapping is None else mapping)
 
         def column(name: str, array: Any) -> Function:
             place = domain[name] if isinstance(domain, Mapping) else domain
@@ -119,8 +127,8 @@ class OperatorData(Dataset[dict[str, Tensor]]):
         return cls(
             {name: column(name, array) for name, array in inputs.items()},
             {name: column(name, array) for name, array in outputs.items()},
-            {name: torch.as_tensor(np.asarray(values, order="C")) for name, values in (parameters or {}).items()},
-            {part: _boundary_entry(part, value) for part, value in (boundary or {}).items()},
+            {name: number_tensor(values, f"parameter {name!r}") for name, values in (parameters or {}).items()},
+            _boundary_entries(boundary or {}, domain),
             dict(attributes or {}),
         )
 
@@ -133,12 +141,12 @@ class OperatorData(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: Any) -> Any:
         """Sample `index` as a dict of tensors by name; for a slice or a list, the OperatorData of those samples."""
         if isinstance(index, int | np.integer):
-            i = range(len(self))[int(index)]
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"there is no sample {index}: there are {len(self)}, numbered from 0")
+            i = int(index) % len(self)
             sample = {name: column[i].coefficients for name, column in self._columns().items()}
             return sample | {name: values[i] for name, values in self.parameters.items()}
-        # indices, so that negative strides and masks of NumPy serve tensors too
-        chosen = np.arange(len(self))[index if isinstance(index, slice) else np.asarray(index)]
-        rows: Any = np.ascontiguousarray(chosen)
+        rows: Any = _picked(index, len(self))
         if rows.size == 0:
             raise InputError(f"no samples are left: {index!r} picks none of {len(self)}")
         if isinstance(index, slice) and (index.step is None or index.step > 0):
@@ -160,6 +168,7 @@ class OperatorData(Dataset[dict[str, Tensor]]):
         def moved(columns: Mapping[str, Column]) -> dict[str, Column]:
             return {n: c if isinstance(c, LazyFunction) else c.to(target) for n, c in columns.items()}
 
+        checked_place(target)
         parameters = (
             self.parameters
             if isinstance(target, torch.dtype)
@@ -177,8 +186,9 @@ class OperatorData(Dataset[dict[str, Tensor]]):
         Raises
         ------
         InputError
-            When the sizes are not positive or leave nothing for the last part.
+            When the sizes are not positive or leave nothing for the last part, or the seed is no whole number.
         """
+        seed = None if seed is None else whole_number(seed, "seed", least=0)
         counts = [_part_size(size, len(self)) for size in sizes]
         if not counts or min(counts) < 1 or sum(counts) >= len(self):
             raise InputError(
@@ -237,7 +247,7 @@ class OperatorData(Dataset[dict[str, Tensor]]):
         samples: Samples | None = None,
         lazy: bool | None = None,
     ) -> OperatorData:
-        """Read a file of any known layout: The Well, PDEBench, GAOT, NumPy, MATLAB, xarray; see `readers.read_data`."""
+        """Read a file of any known layout: The Well, PDEBench, GAOT, NumPy, MATLAB, HDF5, xarray; see `read_data`."""
         from funcspace.functions.files.readers import read_data
 
         return read_data(
@@ -314,10 +324,7 @@ def _unchecked(columns: Any, rest: Any) -> OperatorData:
 
 def function_from_array(name: str, array: Any, domain: Domain, element: str | None, units: str = "") -> Function:
     """A batch of functions from an array `(samples, *layout[, components])`, checked against the domain."""
-    try:
-        values = array if isinstance(array, Tensor) else torch.as_tensor(np.asarray(array, order="C"))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"array {name!r} must hold numbers, got {type(array).__name__}: {error}") from error
+    values = number_tensor(array, f"array {name!r}")
     if values.ndim and len(values) == 0:
         raise InputError(f"array {name!r} is empty: there are no samples")
     if not (values.is_floating_point() or values.is_complex()):
@@ -347,6 +354,41 @@ def _part_size(size: Any, total: int) -> int:
     raise InputError(f"the size of a part is a whole number, or a fraction between 0 and 1; got {size!r}")
 
 
+def _picked(index: Any, count: int) -> np.ndarray:
+    """Numbers of the chosen samples, so that negative strides and masks of NumPy serve tensors too."""
+    chosen = np.arange(count)[index] if _is_slice(index) else np.asarray(index)
+    if chosen.size and (chosen.dtype.kind not in "biu" or chosen.ndim > 1):
+        raise InputError(
+            "samples are picked by a number, a slice, or a vector of numbers or of True and False, and functions by "
+            f"name from .inputs and .outputs; got {index!r}"
+        )
+    kept = chosen if chosen.dtype == bool else chosen.astype(np.int64)
+    return np.ascontiguousarray(np.arange(count)[kept])
+
+
+def _is_slice(index: Any) -> bool:
+    ends = (index.start, index.stop, index.step) if isinstance(index, slice) else ("",)
+    return all(end is None or hasattr(end, "__index__") for end in ends)
+
+
+def _check_named(role: str, given: Any) -> None:
+    """Raise an InputError where something is not a mapping by name."""
+    if not isinstance(given, Mapping):
+        raise InputError(f'{role} must be a mapping by name, such as {role}={{"a": a}}; got {type(given).__name__}')
+
+
+def _boundary_entries(boundary: Mapping[str, Any], domain: Domain | Mapping[str, Domain]) -> dict[str, dict[str, Any]]:
+    """What is known on boundary parts, each of which a domain must have."""
+    if not boundary:
+        return {}
+    domains = domain.values() if isinstance(domain, Mapping) else (domain,)
+    parts = sorted({part for place in domains for part in place.boundary})
+    unknown = [part for part in boundary if part not in parts]
+    if unknown:
+        raise InputError(f"boundary names the part {unknown[0]!r}, but the domain has {parts}")
+    return {part: _boundary_entry(part, value) for part, value in boundary.items()}
+
+
 def _boundary_entry(part: str, value: Any) -> dict[str, Any]:
     """A Dirichlet value for a number, else the mapping that was given."""
     if isinstance(value, Mapping):
@@ -372,6 +414,18 @@ def check_finite(column: Function | RaggedFunction, name: str) -> None:
     )
 
 
+def check_real(data: OperatorData) -> None:
+    """Raise an InputError that names the first function or parameter with complex numbers, which no model learns."""
+    types = {name: (c if isinstance(c, LazyFunction) else c.coefficients).dtype for name, c in data._columns().items()}
+    types |= {name: values.dtype for name, values in data.parameters.items()}
+    for name, dtype in types.items():
+        if dtype.is_complex:
+            raise InputError(
+                f"{name!r} is complex ({dtype}), but models learn real numbers: give its real and imaginary parts as "
+                "two components, such as np.stack([a.real, a.imag], axis=-1)"
+            )
+
+
 def same_space(column: Column, name: str) -> FunctionSpace:
     """The one space of a column.
 
@@ -391,6 +445,11 @@ def _first_bad(values: Tensor) -> int:
 
 
 def _count(name: str, column: Column) -> int:
+    if not isinstance(column, Function | LazyFunction | RaggedFunction):
+        raise InputError(
+            f"{name!r} must be a Function over the samples, got {type(column).__name__}; for arrays use "
+            "OperatorData.from_arrays"
+        )
     if len(column.batch_shape) != 1:
         raise InputError(f"{name!r} must have one batch axis over the samples; its batch shape is {column.batch_shape}")
     return column.batch_shape[0]

@@ -13,6 +13,7 @@ from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from funcspace.errors import InputError
+from funcspace.functions.devices import checked_place
 from funcspace.functions.function import Function
 from funcspace.functions.space import FunctionSpace
 
@@ -60,12 +61,14 @@ class RaggedFunction:
         Raises
         ------
         InputError
-            When there is none, one is a batch, or value shapes differ.
+            When there is none, one is no Function or a batch, or value shapes differ.
         """
         if not functions:
             raise InputError("a ragged batch needs at least one function")
         first = functions[0]
         for i, f in enumerate(functions):
+            if not isinstance(f, Function):
+                raise InputError(f"a ragged batch is packed from Functions; number {i} is {type(f).__name__}")
             if f.batch_shape or len(f.space.dof_shape) != 1:
                 raise InputError(f"function {i} of a ragged batch must be single, with one dof axis; got {f!r}")
             if f.space.value_shape != first.space.value_shape:
@@ -107,7 +110,7 @@ class RaggedFunction:
 
     def to(self, target: Any) -> RaggedFunction:
         """Move to a device or dtype."""
-        return RaggedFunction(self.spaces, self.coefficients.to(target), self.ptr, self.name, self.units)
+        return RaggedFunction(self.spaces, self.coefficients.to(checked_place(target)), self.ptr, self.name, self.units)
 
     def __repr__(self) -> str:
         sizes = self.ptr.diff()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from funcspace.errors import InputError
+from funcspace.geometry.number_tensor import number_tensor, refuse_masked
 
 __all__ = ["sample"]
 
@@ -25,9 +25,10 @@ def sample(source: Any, points: Tensor, value_shape: tuple[int, ...]) -> Float[T
     """
     count = len(points)
     raw = source(points) if callable(source) else source
+    refuse_masked(raw, "the array of values")
     try:
-        values = raw if isinstance(raw, Tensor) else torch.as_tensor(np.asarray(raw, order="C"))
-    except (TypeError, ValueError) as error:
+        values = number_tensor(raw, "the array of values")
+    except InputError as error:
         raise InputError(
             f"a function is given by a number, a value or a callable of the points, got {raw!r}"
         ) from error

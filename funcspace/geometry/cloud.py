@@ -13,6 +13,7 @@ from torch import Tensor
 from funcspace.errors import InputError
 from funcspace.geometry.cached_property import cached_property
 from funcspace.geometry.domain import as_points, content_fingerprint
+from funcspace.geometry.number_tensor import number_tensor
 
 __all__ = ["PointCloud", "estimated_measure"]
 
@@ -57,7 +58,7 @@ class PointCloud:
         axis_names: Iterable[str] | None = None,
         boundary: Mapping[str, Any] | None = None,
     ) -> None:
-        array = points if isinstance(points, Tensor) else torch.from_numpy(np.array(points, dtype=np.float64))
+        array = number_tensor(points, "points")
         if array.ndim not in (1, 2) or array.numel() == 0:
             raise InputError(f"a PointCloud needs points of shape (n, d), at least one; got {tuple(array.shape)}")
         self._points = as_points(array, 1 if array.ndim == 1 else array.shape[1]).clone()
@@ -201,10 +202,7 @@ def _neighbour_measure(points: np.ndarray) -> np.ndarray:
 
 
 def _checked_measure(measure: Any, count: int) -> Tensor:
-    values = torch.as_tensor(
-        np.asarray(measure, order="C") if not isinstance(measure, Tensor) else measure.detach().cpu()
-    )
-    values = values.to(torch.float64).clone()
+    values = number_tensor(measure, "measure").detach().to(device="cpu", dtype=torch.float64, copy=True)
     if tuple(values.shape) != (count,):
         raise InputError(f"measure must have shape ({count},), one weight per point; got {tuple(values.shape)}")
     bad = torch.nonzero(~(torch.isfinite(values) & (values >= 0))).reshape(-1)

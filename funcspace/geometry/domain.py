@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from funcspace.errors import InputError
+from funcspace.geometry.number_tensor import number_tensor
 
 __all__ = ["Domain", "as_points", "content_fingerprint"]
 
@@ -89,9 +90,11 @@ def as_points(points: Any, dim: int, *, name: str = "points") -> Float[Tensor, "
     Raises
     ------
     InputError
-        When the shape does not fit or a coordinate is NaN or infinite.
+        When the shape does not fit, or a coordinate is no number, masked, NaN or infinite.
     """
-    array = torch.as_tensor(np.asarray(points, order="C") if not isinstance(points, Tensor) else points.detach())
+    array = number_tensor(points, name).detach()
+    if array.is_complex():
+        raise InputError(f"{name} must be real, got {array.dtype}")
     array = array.to(device="cpu", dtype=torch.float64)
     if dim == 1 and array.ndim <= 1:
         array = array.reshape(-1, 1)

@@ -14,9 +14,26 @@ from funcspace.geometry.cached_property import cached_property
 from funcspace.geometry.domain import content_fingerprint
 from funcspace.geometry.grid_axis import GridAxis, Samples
 
-__all__ = ["Grid"]
+__all__ = ["Grid", "periodic_names"]
 
 SIDES = (("left", "right"), ("bottom", "top"), ("front", "back"))
+
+
+def periodic_names(periodic: Any, axes: Iterable[str] | None = None) -> tuple[str, ...]:
+    """Names of axes, from one name or several.
+
+    Raises
+    ------
+    InputError
+        When it is neither, such as True, or a name is not among `axes`.
+    """
+    if not isinstance(periodic, Iterable):
+        raise InputError(f"periodic holds the names of axes, such as ('x', 'y'); got {periodic!r}")
+    names = (periodic,) if isinstance(periodic, str) else tuple(periodic)
+    unknown = [name for name in names if axes is not None and name not in axes]
+    if unknown:
+        raise InputError(f"periodic names the axis {unknown[0]!r}, but the axes are {list(axes or ())}")
+    return names
 
 
 class Grid:
@@ -55,13 +72,10 @@ class Grid:
     ) -> None:
         if not axes:
             raise InputError("a Grid needs at least one axis, such as x=(0.0, 1.0, 65)")
-        if samples not in ("vertices", "cells"):
-            raise InputError(f'samples must be "vertices" or "cells", got {samples!r}')
-        closed = (periodic,) if isinstance(periodic, str) else tuple(periodic)
-        for kind, names in (("periodic", closed), ("units", tuple(units or ()))):
-            unknown = [name for name in names if name not in axes]
-            if unknown:
-                raise InputError(f"{kind} names the axis {unknown[0]!r}, but the axes are {list(axes)}")
+        closed = periodic_names(periodic, axes)
+        unknown = [name for name in units or () if name not in axes]
+        if unknown:
+            raise InputError(f"units names the axis {unknown[0]!r}, but the axes are {list(axes)}")
         self._axes = tuple(
             GridAxis.parse(name, axis, periodic=name in closed, samples=samples) for name, axis in axes.items()
         )

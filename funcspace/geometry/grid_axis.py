@@ -11,10 +11,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from funcspace.errors import DomainError, InputError
+from funcspace.geometry.number_tensor import refuse_masked
 
 __all__ = ["GridAxis", "is_equispaced"]
 
 Samples = Literal["vertices", "cells"]
+SAMPLES: tuple[Samples, ...] = ("vertices", "cells")
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,11 @@ class GridAxis:
         Raises
         ------
         InputError
-            When the axis is neither, is empty, is reversed, or is not finite.
+            When the axis is neither, is empty, is reversed, or is not finite, or there are no such samples.
         """
+        if samples not in SAMPLES:
+            raise InputError(f'samples must be "vertices" or "cells", got {samples!r}')
+        refuse_masked(axis, f"axis {name!r}")
         if isinstance(axis, tuple):
             if len(axis) != 3 or isinstance(axis[2], bool) or not isinstance(axis[2], int | np.integer):
                 raise InputError(

@@ -14,6 +14,7 @@ from funcspace.errors import DomainError, InputError
 from funcspace.geometry.cached_property import cached_property
 from funcspace.geometry.domain import content_fingerprint
 from funcspace.geometry.grid_axis import is_equispaced
+from funcspace.geometry.number_tensor import refuse_masked
 
 if TYPE_CHECKING:
     from funcspace.geometry.product import ProductDomain
@@ -50,7 +51,10 @@ class Times:
     def __init__(self, start: float | int, step: float | int, count: int, unit: str = "") -> None:
         if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
             raise InputError(f"Times needs a whole number of instants, at least one; got count={count!r}")
-        start, step = float(start), float(step)
+        try:
+            start, step = float(start), float(step)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"Times needs numbers as start and step; got start={start!r}, step={step!r}") from error
         if not (np.isfinite(start) and np.isfinite(step) and step > 0):
             raise InputError(f"Times needs a finite start and a positive step; got start={start}, step={step}")
         self._set(start + step * np.arange(int(count)), step, unit)
@@ -63,6 +67,7 @@ class Times:
         >>> fs.Times.at([0.0, 0.1, 0.4]).step is None
         True
         """
+        refuse_masked(instants, "instants")
         array = instants.detach().cpu().numpy() if isinstance(instants, Tensor) else np.asarray(instants)
         if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "fiu":
             raise InputError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from funcspace.errors import InputError
 from funcspace.functions import FunctionSpace, OperatorData
+from funcspace.functions.whole_number import whole_number
 from funcspace.operators.grid_data import GridFacts
 from funcspace.operators.seeded import seeded
 from funcspace.operators.uniform_grid import uniform_grid
@@ -58,6 +59,8 @@ class FNO(nn.Module):
 
     Raises
     ------
+    InputError
+        When an argument is out of range.
     MissingDependencyError
         When neuraloperator is not installed.
     """
@@ -81,21 +84,24 @@ class FNO(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        dimension = len(shape)
+        dimension, shape = len(shape), tuple(whole_number(n, "a number of samples in shape") for n in shape)
         if dimension not in (1, 2, 3) or min(shape) < 2:
             raise InputError(f"shape must have 1, 2 or 3 axes of at least 2 samples, got {tuple(shape)}")
-        self.in_channels, self.out_channels, self.dimension = in_channels, out_channels, dimension
-        self.shape = tuple(int(n) for n in shape)
-        kept = (modes,) * dimension if isinstance(modes, int) else tuple(int(m) for m in modes)
-        if len(kept) != dimension or min(kept) < 1:
+        self.in_channels = whole_number(in_channels, "in_channels")
+        self.out_channels = whole_number(out_channels, "out_channels")
+        self.dimension, self.shape = dimension, shape
+        kept = tuple(modes) if isinstance(modes, Iterable) and not isinstance(modes, str) else (modes,) * dimension
+        if len(kept) != dimension:
             raise InputError(f"modes must be one or {dimension} positive numbers, got {modes}")
+        kept = tuple(whole_number(m, "modes") for m in kept)
         self.modes = kept
         self.start = tuple(float(v) for v in (start if start is not None else [0.0] * dimension))
         self.lengths = tuple(float(v) for v in (lengths if lengths is not None else [1.0] * dimension))
-        self.width, self.layers, self.positional = width, layers, positional
+        self.width, self.layers = whole_number(width, "width"), whole_number(layers, "layers")
+        self.positional = positional
         self.domain_padding, self.projection_ratio = domain_padding, projection_ratio
         self._contexts: dict[Any, FourierGrid] = {}
-        self.seed = int(seed)
+        self.seed = whole_number(seed, "seed", least=0)
         with seeded(self.seed):
             self.network = self._network()
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from funcspace.errors import DomainError, InputError
 from funcspace.functions import OperatorData
 from funcspace.functions.normalisers import Normaliser
-from funcspace.functions.operator_data import same_space
+from funcspace.functions.operator_data import check_real, same_space
 from funcspace.geometry import Grid
 from funcspace.operators.grid_levels import Boundary
 from funcspace.operators.uniform_grid import uniform_grid
@@ -41,12 +41,13 @@ class GridFacts:
         DomainError
             When the functions live on anything but one uniform grid.
         InputError
-            When there are no outputs, or nothing to predict them from.
+            When there are no outputs, or nothing to predict them from, or numbers are complex.
         """
         if not isinstance(data, OperatorData):
             raise InputError(f"{model}.for_data takes OperatorData, got {type(data).__name__}")
         if not data.outputs or not (data.inputs or data.parameters):
             raise InputError(f"{model} needs data with inputs and outputs, got {data!r}")
+        check_real(data)
         columns = {**data.inputs, **data.outputs}
         spaces = {name: same_space(column, name) for name, column in columns.items()}
         grids = {name: uniform_grid(space, model) for name, space in spaces.items()}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from funcspace.errors import InputError
 from funcspace.functions import FunctionSpace, OperatorData
+from funcspace.functions.whole_number import whole_number
 from funcspace.operators.coefficient_network import CoefficientNetwork
 from funcspace.operators.grid_data import GridFacts
 from funcspace.operators.grid_levels import (
@@ -139,30 +140,34 @@ class MgNO(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        dimension = len(shape)
+        dimension, shape = len(shape), tuple(whole_number(n, "a number of samples in shape") for n in shape)
         if dimension not in (1, 2, 3) or min(shape) < 2:
             raise InputError(f"shape must have 1, 2 or 3 axes of at least 2 samples, got {tuple(shape)}")
+        levels = None if levels is None else whole_number(levels, "levels")
         coarse = conditioning == "coefficient"
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.shape, self.dimension = tuple(int(n) for n in shape), dimension
+        self.in_channels = whole_number(in_channels, "in_channels")
+        self.out_channels = whole_number(out_channels, "out_channels")
+        self.shape, self.dimension = shape, dimension
         self.lengths = tuple(float(x) for x in (lengths if lengths is not None else [1.0] * dimension))
         self.boundary = parse_boundary(boundary, dimension)
         self.samples, self.conditioning, self.form = samples, conditioning, form
-        self.width = int(width if width is not None else (8 if coarse else 24))
-        self.layers = layers
+        self.width = whole_number((8 if coarse else 24) if width is None else width, "width")
+        self.layers = whole_number(layers, "layers")
         self.coefficient = (float(coefficient[0]), float(coefficient[1]))
         self.source = float(source)
         self.cycle = cycle if cycle is not None else ("V" if coarse else "backslash")
-        self.cycles, self.post_smoothing = cycles, post_smoothing
-        self.smoothing = tuple(int(s) for s in smoothing)
-        self.restriction, self.fine_points, self.bias_modes = restriction, fine_points, bias_modes
+        self.cycles = whole_number(cycles, "cycles")
+        self.post_smoothing = whole_number(post_smoothing, "post_smoothing", least=0)
+        self.smoothing = tuple(whole_number(s, "a count in smoothing") for s in smoothing)
+        self.bias_modes = whole_number(bias_modes, "bias_modes")
+        self.restriction, self.fine_points = restriction, fine_points
         self.activation, self.initialisation = activation, initialisation
         self._check()
         available = coarsest_levels(self._level(self.shape, self._spacing(self.shape)), levels)
         self.levels = len(available) if form == "default" else int(levels or len(available))
         self._spacings = tuple(level.spacing for level in available)
         self._contexts: dict[Any, GridHierarchy] = {}
-        self.seed = int(seed)
+        self.seed = whole_number(seed, "seed", least=0)
         with seeded(self.seed):
             self.network = self._network()
         self.reset_parameters()
@@ -171,13 +176,7 @@ class MgNO(nn.Module):
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}")
-        counts = {
-            n: getattr(self, n) for n in ("in_channels", "out_channels", "width", "layers", "cycles", "bias_modes")
-        }
-        for name, count in counts.items():
-            if count < 1:
-                raise InputError(f"{name} must be at least 1, got {count}")
-        if len(self.smoothing) != 3 or min(self.smoothing) < 1:
+        if len(self.smoothing) != 3:
             raise InputError(f"smoothing must be three counts of at least 1, got {self.smoothing}")
         if self.fine_points not in (1, 3):
             raise InputError(f"fine_points must be 1 or 3, got {self.fine_points}")

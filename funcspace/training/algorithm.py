@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-__all__ = ["Algorithm", "ClippingTask", "DirectAlgorithm", "ParametricTask", "StatefulTask", "Task"]
+__all__ = ["Algorithm", "ClippingTask", "DirectAlgorithm", "MonitoredTask", "ParametricTask", "StatefulTask", "Task"]
 
 
 class Task(Protocol):
@@ -40,8 +40,21 @@ class Task(Protocol):
 class ClippingTask(Protocol):
     """A task that bounds gradients in a way of its own, such as for each of several models apart."""
 
-    def clip_gradients(self, model: nn.Module, largest: float | None) -> None:
-        """Bound the gradients in place; `largest` is what `fit(clip=...)` says."""
+    def clip_gradients(self, model: nn.Module, largest: float | None) -> Tensor | None:
+        """Bound the gradients in place; `largest` is what `fit(clip=...)` says.
+
+        Returns their norm, by which `fit` tells that they are finite; None where they always are.
+        """
+        ...
+
+
+@runtime_checkable
+class MonitoredTask(Protocol):
+    """A task that knows the names of its metrics beforehand, so that `fit` can refuse others at once."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names that `validate` will give; empty without validation data."""
         ...
 
 

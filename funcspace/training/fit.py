@@ -18,10 +18,13 @@ from torch import Tensor, nn
 
 from funcspace.atomic_write import atomic_file
 from funcspace.errors import InputError, SolverError
+from funcspace.functions.devices import available_devices
+from funcspace.functions.whole_number import whole_number
 from funcspace.training.algorithm import (
     Algorithm,
     ClippingTask,
     DirectAlgorithm,
+    MonitoredTask,
     ParametricTask,
     StatefulTask,
     Task,
@@ -63,9 +66,9 @@ def fit(
     *,
     validation: Any = None,
     algorithm: Algorithm | DirectAlgorithm | None = None,
-    epochs: int | None = None,
+    epochs: int | np.integer[Any] | None = None,
     seconds: float | None = None,
-    batch_size: int | None = None,
+    batch_size: int | np.integer[Any] | None = None,
     learning_rate: float | None = None,
     weight_decay: float | None = None,
     schedule: str | Callable[[float], float] | None = None,
@@ -73,11 +76,11 @@ def fit(
     clip: float | Literal["default"] | None = "default",
     precision: str = "32",
     compile: bool = False,
-    seed: int = 0,
+    seed: int | np.integer[Any] = 0,
     monitor: str | None = None,
-    patience: int | None = None,
+    patience: int | np.integer[Any] | None = None,
     restore_best: bool = True,
-    validate_every: int | None = None,
+    validate_every: int | np.integer[Any] | None = None,
     folder: str | os.PathLike[str] | None = None,
     resume: bool = True,
     checkpoint_seconds: float = 30.0,
@@ -128,7 +131,7 @@ def fit(
     Raises
     ------
     InputError
-        When data are empty or hold NaN, a setting is out of range, or there is no such device.
+        When data are empty or hold NaN, a setting is out of range, `folder` cannot be made, or there is no such device.
     CheckpointError
         When `folder` holds a run with other settings.
     SolverError
@@ -141,6 +144,13 @@ def fit(
             else ""
         )
         raise InputError(f"fit trains a model, a torch.nn.Module; got {type(model).__name__}{held}")
+    fitting = algorithm is None or hasattr(algorithm, "begin") or isinstance(algorithm, DirectAlgorithm)
+    if isinstance(algorithm, type) or not fitting:
+        raise InputError(
+            "algorithm must be an object such as fs.Supervised() or fs.dynamics.SparseTeacherForcing(interval=16), got "
+            f"{algorithm!r}"
+        )
+    seed = whole_number(seed, "seed", least=0)
     if isinstance(algorithm, DirectAlgorithm):
         given = {
             "epochs": epochs, "seconds": seconds, "batch_size": batch_size, "learning_rate": learning_rate,
@@ -158,17 +168,27 @@ def fit(
     optimizer = recipe.optimizer if optimizer is None else optimizer
     clip = recipe.clip if clip == "default" else clip
     monitor = recipe.monitor if monitor is None else monitor
-    peak = float(learning_rate if learning_rate is not None else getattr(model, "learning_rate", recipe.learning_rate))
+    peak = learning_rate if learning_rate is not None else getattr(model, "learning_rate", recipe.learning_rate)
+    epochs, batch_size, validate_every = (
+        whole_number(value, name)
+        for name, value in (("epochs", epochs), ("batch_size", batch_size), ("validate_every", validate_every))
+    )
+    patience = None if patience is None else whole_number(patience, "patience")
+    _check_numbers({"learning_rate": peak, "weight_decay": weight_decay, "clip": clip, "seconds": seconds})
+    peak = float(peak)
     settings = Settings(
         epochs, batch_size, peak, weight_decay, schedule if isinstance(schedule, str) else repr(schedule), clip,
         precision, seed, seconds, getattr(optimizer, "__qualname__", repr(optimizer)), monitor,
     )  # fmt: skip
-    _check(settings, schedule, patience, validate_every)
+    if precision not in DTYPES:
+        raise InputError(f"precision must be one of {', '.join(DTYPES)}, got {precision!r}")
+    learning_rate_factor(schedule, 0.0)
     fabric = _fabric(precision, accelerator, devices)
     dtype = DTYPES[precision]
     model.to(device=fabric.device, dtype=dtype)
     task = learning.begin(model, data, validation, device=fabric.device, dtype=dtype)
-    place = None if folder is None else Path(folder)
+    if isinstance(task, MonitoredTask) and task.metrics and monitor not in task.metrics:
+        raise InputError(f"monitor must be one of {sorted(task.metrics)}, got {monitor!r}")
     groups = optimizer_groups(model)
     if isinstance(task, ParametricTask):
         if fabric.world_size > 1:
@@ -177,8 +197,8 @@ def fit(
     stepper = optimizer(groups, lr=peak, weight_decay=weight_decay)
     identity = _described(model) | asdict(settings) | dict(task.description)
     state, best = Progress(), None
+    place = None if folder is None else _made(folder)
     if place is not None:
-        place.mkdir(parents=True, exist_ok=True)
         found = load_checkpoint(place, model, stepper, identity) if resume else None
         if found is not None:
             state, best, kept = found
@@ -299,19 +319,32 @@ class _Run:
         self.fabric.backward(share)
         mean = float(self.fabric.all_reduce(share.detach(), reduce_op="mean")) if world > 1 else float(loss.detach())
         if not math.isfinite(mean):
-            raise SolverError(
-                f"the loss became {mean} at step {state.step} (learning rate {rate:.2e}); lower the rate or check "
-                "the data. The exception's .state holds the last finite weights"
-                + (f", and {self.folder} the last checkpoint" if self.folder is not None else ""),
-                state=self.best or {n: t.detach().clone() for n, t in self.model.state_dict().items()},
-            )
-        if isinstance(self.task, ClippingTask):
-            self.task.clip_gradients(self.model, s.clip)
-        elif s.clip is not None:
-            self.fabric.clip_gradients(self.module, self.optimizer, max_norm=s.clip, error_if_nonfinite=False)
+            raise self._lost(f"the loss became {mean}", rate)
+        self._clip(rate)
         self.optimizer.step()
         state.step, state.batch, state.loss_sum = state.step + 1, state.batch + 1, state.loss_sum + mean
         return rate
+
+    def _clip(self, rate: float) -> None:
+        """Bound the gradients; weights never see one that is not finite."""
+        if isinstance(self.task, ClippingTask):
+            norm = self.task.clip_gradients(self.model, self.settings.clip)
+        elif self.settings.clip is not None:
+            norm = self.fabric.clip_gradients(
+                self.module, self.optimizer, max_norm=self.settings.clip, error_if_nonfinite=False
+            )
+        else:
+            norm = nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
+        if norm is not None and not math.isfinite(float(norm)):
+            raise self._lost(f"the norm of the gradient became {float(norm)}", rate)
+
+    def _lost(self, what: str, rate: float) -> SolverError:
+        return SolverError(
+            f"{what} at step {self.state.step} (learning rate {rate:.2e}); lower the rate or check the data. The "
+            "exception's .state holds the last finite weights"
+            + (f", and {self.folder} the last checkpoint" if self.folder is not None else ""),
+            state=self.best or {n: t.detach().clone() for n, t in self.model.state_dict().items()},
+        )
 
     def _spent(self) -> bool:
         return self.settings.seconds is not None and self.state.seconds >= self.settings.seconds
@@ -366,33 +399,33 @@ def _fabric(precision: str, accelerator: str, devices: int | str) -> Any:
     try:
         fabric = Fabric(accelerator=accelerator, precision=PRECISIONS[precision], **layout)
     except Exception as error:  # of many kinds: no such name, no such device, no package for it, too few of them
-        known = [name for name, there in (("cuda", torch.cuda), ("mps", torch.mps)) if there.is_available()]
         raise InputError(
             f"cannot train on accelerator={accelerator!r} with devices={layout['devices']!r}; this machine has "
-            f"{', '.join(['cpu', *known])}. {error}"
+            f"{', '.join(available_devices())}. {error}"
         ) from error
     fabric.launch()
     return fabric
 
 
-def _check(
-    settings: Settings, schedule: str | Callable[[float], float], patience: int | None, validate_every: int
-) -> None:
-    positive = {
-        "epochs": settings.epochs,
-        "batch_size": settings.batch_size,
-        "learning_rate": settings.learning_rate,
-        "validate_every": validate_every,
-        "seconds": settings.seconds if settings.seconds is not None else 1,
-        "patience": patience if patience is not None else 1,
-        "clip": settings.clip if settings.clip is not None else 1,
-    }
-    for name, value in positive.items():
-        if not value > 0:
-            raise InputError(f"{name} must be positive, got {value}")
-    if settings.precision not in DTYPES:
-        raise InputError(f"precision must be one of {', '.join(DTYPES)}, got {settings.precision!r}")
-    learning_rate_factor(schedule, 0.0)
+def _check_numbers(settings: Mapping[str, Any]) -> None:
+    for name, value in settings.items():
+        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        may_be_zero = name == "weight_decay"
+        if value is not None and not (number and (value > 0 or (may_be_zero and value == 0))):
+            raise InputError(f"{name} must be {'0 or more' if may_be_zero else 'positive'}, got {value!r}")
+
+
+def _made(folder: Any) -> Path:
+    """The folder of a run, made where it is missing."""
+    try:
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+    except (OSError, TypeError) as error:
+        reason = "there is a file of that name" if isinstance(error, FileExistsError) else error
+        raise InputError(
+            f"the folder {str(folder)!r} cannot be made: {reason}; give the path of a folder that can be written to"
+        ) from error
+    return place
 
 
 def _described(model: nn.Module) -> dict[str, Any]:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from funcspace.errors import InputError
 from funcspace.functions import FunctionSpace
 
-__all__ = ["NormLoss", "squared_norms"]
+__all__ = ["NormLoss", "first_zero", "squared_norms", "zero_truth"]
 
 Kind = Literal["L2", "H1"]
 
@@ -27,6 +27,18 @@ def squared_norms(
     return (coefficients * image).flatten(start_dim=1).sum(dim=1)
 
 
+def first_zero(coefficients: Shaped[Tensor, "batch ..."]) -> int | None:
+    """The first sample whose coefficients are all zero; None where there is none."""
+    zero = ~coefficients.reshape(len(coefficients), -1).any(dim=1)
+    return int(torch.nonzero(zero)[0]) if bool(zero.any()) else None
+
+
+def zero_truth(sample: str, *remedies: str) -> InputError:
+    """The error to raise where a relative error is asked for and a truth, described by `sample`, is zero."""
+    ways = ", or ".join((f"leave {sample} out", *remedies))
+    return InputError(f"a relative error needs a truth that is not zero; {ways}")
+
+
 @dataclass(frozen=True)
 class NormLoss:
     r"""Relative (or absolute) error in the L2 or H1 norm, the mean over the samples.
@@ -39,7 +51,7 @@ class NormLoss:
     ----------
     kind : "L2" or "H1".
     weight : the factor of the stiffness, in length squared; 1 gives the H1 norm.
-    relative : divide by the norm of the target; a target of norm zero is then an error.
+    relative : divide by the norm of the target. `fit` refuses targets that are zero; the error of one is enormous here.
     """
 
     kind: Kind = "H1"

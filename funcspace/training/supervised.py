@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,12 +14,15 @@ from torch import Tensor, nn
 
 from funcspace.errors import DomainError, InputError
 from funcspace.functions import Function, LazyFunction, OperatorData, RaggedFunction
-from funcspace.training.losses import NormLoss
+from funcspace.functions.operator_data import check_real
+from funcspace.training.losses import NormLoss, first_zero, zero_truth
 from funcspace.training.model import context_for
 from funcspace.training.packing import Packing
 from funcspace.training.surrogate import Surrogate
 
 __all__ = ["Supervised"]
+
+ABSOLUTE = "train with algorithm=fs.Supervised(loss=fs.training.NormLoss(relative=False))"
 
 
 @dataclass(frozen=True)
@@ -46,9 +50,15 @@ class Supervised:
                     "dynamical systems learn from trajectories by an algorithm of their own, such as "
                     "algorithm=fs.dynamics.SparseTeacherForcing()"
                 )
+            if given is not None:
+                check_real(given)
+        _check_forward(model)
         packing = Packing.for_data(data, inputs=self.normalise_inputs, outputs=self.normalise_outputs)
+        if self.loss.relative:
+            _check_sizes(data, "", ABSOLUTE)
         if validation is not None:
             _same_fields(packing, validation)
+            _check_sizes(validation, " in the validation data")
         return SupervisedTask(self, model, packing, data, validation, device, dtype)
 
 
@@ -71,6 +81,7 @@ class SupervisedTask:
         self.context = context_for(model, packing.input_space, device)
         self.layout = packing.input_space.layout
         self.columns = {**data.inputs, **data.outputs}
+        self.outputs = frozenset(data.outputs)
         self.parameters = data.parameters
         self.held: dict[str, Tensor] = {}
         for name, column in self.columns.items():
@@ -92,6 +103,10 @@ class SupervisedTask:
         batch = column[rows.numpy()].coefficients
         if not bool(torch.isfinite(batch).all()):
             raise InputError(f"{name!r} holds NaN or infinity among the samples {rows.tolist()}")
+        if self.algorithm.loss.relative and name in self.outputs:
+            zero = first_zero(batch)
+            if zero is not None:
+                raise zero_truth(f"sample {int(rows[zero])} of {name!r}", ABSOLUTE)
         return batch.to(device=self.device, dtype=self.dtype)
 
     def loss(self, model: Callable[..., Tensor], rows: np.ndarray) -> Float[Tensor, ""]:
@@ -106,6 +121,15 @@ class SupervisedTask:
         ]
         return torch.stack(losses).mean()
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Relative L2 and H1 errors, of several outputs each one's too."""
+        if self.validation is None:
+            return ()
+        names = [f.name for f in self.packing.outputs]
+        each = [f"{kind}/{name}" for name in names for kind in ("rel_l2", "rel_h1")] if len(names) > 1 else []
+        return ("rel_l2", "rel_h1", *each)
+
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Relative L2 and H1 errors on the validation data."""
         if self.validation is None:
@@ -115,6 +139,29 @@ class SupervisedTask:
     def surrogate(self, model: nn.Module) -> Surrogate:
         """The model with its packing."""
         return Surrogate(model, self.packing)
+
+
+def _check_forward(model: nn.Module) -> None:
+    """Refuse a module that cannot be called as the loop does it."""
+    try:
+        signature = inspect.signature(model.forward)
+    except (TypeError, ValueError):  # compiled or wrapped: it cannot be told
+        return
+    try:
+        signature.bind(None, None)
+    except TypeError as error:
+        raise InputError(
+            "a model is called as model(x, context), with x of shape (batch, *layout, channels) and context as the "
+            f"model's prepare(space) makes it, None without one; {type(model).__name__}.forward takes {signature}"
+        ) from error
+
+
+def _check_sizes(data: OperatorData, place: str, *remedies: str) -> None:
+    """Refuse truths in memory that are zero, for no error is relative to them; those on disk are checked when read."""
+    for name, column in data.outputs.items():
+        zero = first_zero(column.coefficients) if isinstance(column, Function) else None
+        if zero is not None:
+            raise zero_truth(f"sample {zero} of {name!r}{place}", *remedies)
 
 
 def _same_fields(packing: Packing, data: OperatorData) -> None:

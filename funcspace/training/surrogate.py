@@ -13,9 +13,12 @@ from torch import Tensor, nn
 
 from funcspace.errors import DomainError, InputError
 from funcspace.functions import Function, FunctionSpace, LazyFunction, OperatorData
-from funcspace.functions.operator_data import same_space
+from funcspace.functions.devices import checked_place
+from funcspace.functions.operator_data import check_real, same_space
+from funcspace.functions.whole_number import whole_number
 from funcspace.geometry import Grid
-from funcspace.training.losses import squared_norms
+from funcspace.geometry.number_tensor import number_tensor
+from funcspace.training.losses import squared_norms, zero_truth
 from funcspace.training.model import context_for
 from funcspace.training.packing import Packing
 
@@ -66,11 +69,12 @@ class Surrogate:
         Raises
         ------
         InputError
-            When names, value shapes or batch sizes do not fit, or an input holds NaN or infinity.
+            When names, value shapes or batch sizes do not fit, or an input is complex or holds NaN or infinity.
         DomainError
             When an input lives on a domain that the model cannot take; the message says how to resample.
         """
-        named, scalars = self._inputs(functions, parameters or {})
+        batch_size = whole_number(batch_size, "batch_size")
+        named, scalars = self._inputs(functions, {} if parameters is None else parameters)
         batch, dtype = self._batch(named, scalars)
         if resample:
             named = {f.name: named[f.name].to(f.space, outside="nearest") for f in self.packing.inputs}
@@ -114,7 +118,27 @@ class Surrogate:
         """Mean relative errors over the samples: `rel_l2` with the mass matrix, `rel_h1` with mass plus stiffness.
 
         With several output functions the two are means over them, and each has its own `rel_l2/name`, `rel_h1/name`.
+
+        Raises
+        ------
+        InputError
+            When the data lack a function that the surrogate takes or predicts, or a truth is zero or complex.
+        DomainError
+            When a truth lives on another space than the prediction.
         """
+        if not isinstance(data, OperatorData):
+            raise InputError(
+                f"evaluate takes OperatorData, inputs with the true outputs, got {type(data).__name__}; see "
+                "OperatorData.from_arrays"
+            )
+        batch_size = whole_number(batch_size, "batch_size")
+        missing = [f.name for f in self.packing.outputs if f.name not in data.outputs]
+        if missing:
+            raise InputError(
+                f"the surrogate predicts {[f.name for f in self.packing.outputs]}, but the data have no output "
+                f"{missing[0]!r} to compare with; they have {list(data.outputs)}"
+            )
+        check_real(data)
         sums: dict[str, float] = {}
         for start in range(0, len(data), batch_size):
             rows = data[start : min(start + batch_size, len(data))].in_memory()
@@ -129,6 +153,8 @@ class Surrogate:
                 error = prediction.coefficients.double() - exact
                 for key, weight in (("rel_l2", 0.0), ("rel_h1", 1.0)):
                     sizes = squared_norms(space, exact, weight)
+                    if not bool((sizes > 0).all()):
+                        raise zero_truth(f"sample {start + int(torch.nonzero(~(sizes > 0))[0])} of {name!r}")
                     tiny = torch.finfo(sizes.dtype).tiny
                     ratios = (squared_norms(space, error, weight).clamp_min(0) / sizes.clamp_min(tiny)).sqrt()
                     sums[f"{key}/{name}"] = sums.get(f"{key}/{name}", 0.0) + float(ratios.sum())
@@ -169,8 +195,7 @@ class Surrogate:
             raise InputError(
                 f"a rollout needs equal input and output spaces; got {source.space!r} and {target.space!r}"
             )
-        if steps < 1:
-            raise InputError(f"steps must be at least 1, got {steps}")
+        steps = whole_number(steps, "steps")
         states = [initial]
         for _ in range(steps):
             states.append(self(states[-1]).renamed(source.name))
@@ -202,13 +227,15 @@ class Surrogate:
 
     def to(self, device: Any) -> Surrogate:
         """Move the model to a device; inputs follow, outputs come back to the CPU."""
-        self.model.to(device)
+        self.model.to(checked_place(device))
         return self
 
     def _inputs(
         self, given: tuple[Any, ...], parameters: Mapping[str, Any]
     ) -> tuple[dict[str, Function], dict[str, Tensor]]:
         names = [f.name for f in self.packing.inputs]
+        if not isinstance(parameters, Mapping):
+            raise InputError(f"parameters are numbers by name, such as {{'nu': 0.1}}; got {parameters!r}")
         scalars = dict(parameters)
         if len(given) == 1 and isinstance(given[0], OperatorData):
             scalars = {**given[0].parameters, **scalars}
@@ -228,9 +255,11 @@ class Surrogate:
                 raise InputError(
                     f"{name!r} must be a Function, got {type(function).__name__}; see FunctionSpace.interpolate"
                 )
+            if function.dtype.is_complex:
+                raise InputError(f"the input {name!r} is complex ({function.dtype}); surrogates take real functions")
             if not bool(torch.isfinite(function.coefficients).all()):
                 raise InputError(f"the input {name!r} holds NaN or infinity")
-        tensors = {name: torch.as_tensor(value, dtype=torch.float64) for name, value in scalars.items()}
+        tensors = {name: _finite_numbers(name, value) for name, value in scalars.items()}
         self.packing.check(named, tensors)
         return named, tensors
 
@@ -282,3 +311,11 @@ class Surrogate:
         outputs = ", ".join(f.name for f in self.packing.outputs)
         size = f"{self.parameters:,} parameters"
         return f"Surrogate({type(self.model).__name__}: {inputs} -> {outputs}, {size}, {self.input_space!r})"
+
+
+def _finite_numbers(name: str, value: Any) -> Tensor:
+    """A scalar parameter, or one per sample, in double precision."""
+    numbers = number_tensor(value, f"parameter {name!r}")
+    if numbers.is_complex() or not bool(torch.isfinite(numbers).all()):
+        raise InputError(f"parameter {name!r} must be finite and real, got {value!r}")
+    return numbers.to(torch.float64)

@@ -137,10 +137,11 @@ def load_surrogate(folder: Path, *, model_class: type[nn.Module] | None = None) 
         )
         config, name = description["model"]["config"], description["model"]["class"]
         dtype = getattr(torch, description["dtype"])
+        history, provenance = list(description["history"]), dict(description["provenance"])
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{folder} is damaged or incomplete: {type(error).__name__}: {error}") from error
     model = model_from(folder, name, config, weights, dtype, model_class)
-    return Surrogate(model, packing, description["history"], description["provenance"])
+    return Surrogate(model, packing, history, provenance)
 
 
 def model_from(

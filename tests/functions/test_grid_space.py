@@ -256,6 +256,8 @@ def test_outside():
 def test_wrong_elements_are_refused():
     with pytest.raises(InputError, match="linear, cubic, fourier, constant; got 'P1'"):
         fs.FunctionSpace(UNIFORM, "P1")
+    with pytest.raises(InputError, match=r"an element is a name such as 'linear'.*got 3"):
+        fs.FunctionSpace(UNIFORM, 3)
     with pytest.raises(InputError, match="needs periodic axes, but axis 'y' is not"):
         fs.FunctionSpace(TUBE, "fourier")
     with pytest.raises(InputError, match='samples="cells"'):

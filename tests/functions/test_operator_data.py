@@ -85,6 +85,37 @@ def test_selections(index):
     assert part.boundary == d.boundary
 
 
+@pytest.mark.parametrize("index", ["a", slice("a", None), [0.5], None, np.array([[1]])])
+def test_what_picks_no_samples_is_refused(index):
+    with pytest.raises(InputError, match="samples are picked by a number"):
+        data()[index]
+
+
+def test_a_number_out_of_range_ends_an_iteration():
+    with pytest.raises(IndexError, match="there is no sample -11: there are 10, numbered from 0"):
+        data()[-11]
+    assert len(list(data())) == 10
+
+
+def test_other_orders_of_bytes_and_masks_without_effect():
+    a = np.arange(48.0).reshape(4, 3, 4)
+    swapped = fs.OperatorData.from_arrays({"a": a.astype(">f8")}, {}, GRID, parameters={"k": np.arange(4, dtype=">f4")})
+    assert torch.equal(swapped.inputs["a"].values, torch.from_numpy(a))
+    assert swapped.parameters["k"].dtype == torch.float32 and swapped.parameters["k"].tolist() == [0, 1, 2, 3]
+    lazy = fs.LazyFunction.over(fs.FunctionSpace(GRID), a.reshape(4, 12).astype(">f8"))
+    assert lazy.dtype == torch.float64 and torch.equal(lazy.coefficients, torch.from_numpy(a.reshape(4, 12)))
+    whole = fs.OperatorData.from_arrays({"a": np.ma.masked_less(a, -1)}, {}, GRID)
+    assert torch.equal(whole.inputs["a"].values, torch.from_numpy(a))
+
+
+@pytest.mark.parametrize("place", ["gpu", 1.5, *([] if torch.cuda.is_available() else ["cuda"])])
+def test_devices_that_are_not_there(place):
+    ragged = fs.RaggedFunction.pack([fs.FunctionSpace(GRID).interpolate(1.0)])
+    for thing in (data(), data().inputs["a"], ragged):
+        with pytest.raises(InputError, match=f"this machine has cpu.*got {place!r}"):
+            thing.to(place)
+
+
 @given(st.integers(3, 30), st.data())
 def test_splits_are_partitions(samples, draw):
     sizes = draw.draw(st.lists(st.integers(1, 5), min_size=1, max_size=3).filter(lambda s: sum(s) < samples))
@@ -143,6 +174,12 @@ A = np.ones((4, 3, 4))
         (({"a": A}, {}, {"b": GRID}), "domain names 'b'"),
         (({"a": A}, {"u": A}, {"a": GRID}), "no domain was given for 'u'"),
         (({"a": A}, {}, "grid"), "lives on a domain"),
+        ((A, {"u": A}, GRID), r'inputs must be a mapping by name, such as inputs=\{"a": a\}; got ndarray'),
+        (({"a": A}, [A], GRID), "outputs must be a mapping by name.*got list"),
+        (
+            ({"a": np.ma.masked_equal(np.arange(48.0).reshape(A.shape), 20)}, {}, GRID),
+            r"'a'.*first at index \(1, 2, 0\)",
+        ),
     ],
 )
 def test_bad_arrays_are_refused(arguments, message):
@@ -162,6 +199,13 @@ def test_bad_arrays_are_refused(arguments, message):
         ({"parameters": {"a": np.ones(4)}}, "'a' is both an input and an parameter"),
         ({"boundary": {"left": "zero"}}, "'left' takes a finite number"),
         ({"boundary": {"left": float("nan")}}, "'left' takes a finite number"),
+        (
+            {"boundary": {"lft": 0.0}},
+            r"boundary names the part 'lft', but the domain has \['bottom', 'boundary', 'left'",
+        ),
+        ({"parameters": {"nu": ["a"] * 4}}, "parameter 'nu' must hold numbers, got list: their type is <U1"),
+        ({"parameters": {"nu": np.ma.masked_less(np.arange(4.0), 1)}}, "parameter 'nu' must hold no masked entries"),
+        ({"parameters": np.ones(4)}, "parameters must be a mapping by name"),
     ],
 )
 def test_bad_options_are_refused(options, message):
@@ -190,7 +234,15 @@ def test_bad_sizes_are_refused(sizes):
         data().split(*sizes)
 
 
+@pytest.mark.parametrize("seed", ["q", -1, 1.5])
+def test_bad_seeds_are_refused(seed):
+    with pytest.raises(InputError, match="seed must be a whole number that is not negative"):
+        data().split(5, seed=seed)
+
+
 def test_bad_selections_and_batches_are_refused():
+    with pytest.raises(InputError, match="'a' must be a Function over the samples, got ndarray"):
+        fs.OperatorData({"a": A}, {})
     with pytest.raises(InputError, match="no samples are left"):
         data()[10:]
     f = data().inputs["a"]

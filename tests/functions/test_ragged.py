@@ -55,6 +55,8 @@ def test_bad_input_is_refused():
     packed = fs.RaggedFunction.pack(parts)
     with pytest.raises(InputError, match="at least one"):
         fs.RaggedFunction.pack([])
+    with pytest.raises(InputError, match="packed from Functions; number 1 is int"):
+        fs.RaggedFunction.pack([parts[0], 3])
     with pytest.raises(InputError, match="at least one"):
         packed[0:0]
     with pytest.raises(InputError, match="function 3 has"):

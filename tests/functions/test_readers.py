@@ -141,6 +141,7 @@ def test_the_well_refusals(well, tmp_path):
     path, _ = well
     for options, message in (
         ({"inputs": ["pressure"]}, "no field 'pressure'; it has"),
+        ({"periodic": ["X"]}, "periodic names the axis 'X', but the axes are"),
         ({"stride": 5}, "stride"),
         ({"task": "rollout"}, "task must be"),
     ):
@@ -317,9 +318,41 @@ def test_npz(tmp_path):
         fs.OperatorData.read(path)
     with pytest.raises(fs.InputError, match="'task' means nothing"):
         fs.OperatorData.read(path, inputs=["a"], outputs=["u"], task="step")
+    ring = from_npz(path, inputs=["a"], outputs=["u"], periodic="x")
+    assert ring.inputs["a"].domain.periodic == ("x",)
+    with pytest.raises(fs.InputError, match="periodic names the axis 'X', but the axes are"):
+        from_npz(path, inputs=["a"], outputs=["u"], periodic=["X"])
+    with pytest.raises(fs.InputError, match="make the domain itself periodic"):
+        from_npz(path, inputs=["a"], outputs=["u"], periodic=["x"], domain=fs.Grid(x=(0.0, 1.0, 5), y=(0.0, 2.0, 4)))
     np.savez(path, a=a, u=u)
     with pytest.raises(fs.InputError, match="no coordinates"):
         from_npz(path, inputs=["a"], outputs=["u"])
+
+
+def test_hdf5_without_names_of_dimensions(tmp_path):
+    path = tmp_path / "set.h5"
+    a, u = RNG.random((3, 5)), RNG.random((3, 5, 2))
+    with h5py.File(path, "w") as file:
+        file["a"], file["u"], file["test/a"], file["test/k"] = a, u.astype(">f8"), a[:2], np.arange(2.0)
+    assert file_kind(path) == "HDF5"
+    grid = fs.Grid(x=(0.0, 1.0, 5))
+    data = fs.OperatorData.read(path, inputs=["a"], outputs=["u"], domain=grid)
+    np.testing.assert_array_equal(data.inputs["a"].values, a)
+    np.testing.assert_array_equal(data.outputs["u"].values, u)
+    held_out = fs.OperatorData.read(path, inputs=["test/a"], outputs=[], parameters=["test/k"], domain=grid)
+    np.testing.assert_array_equal(held_out.inputs["test/a"].values, a[:2])
+    assert held_out.parameters["test/k"].tolist() == [0.0, 1.0]
+    for options, message in (
+        ({}, r"inputs=\[...\]"),
+        ({"inputs": ["b"], "outputs": ["u"]}, r"no array 'b'; it has \['a', 'test/a', 'test/k', 'u'\]"),
+        ({"inputs": ["a"], "outputs": ["u"]}, "no coordinates"),
+        ({"inputs": ["a"], "outputs": ["u"], "task": "step"}, "read as HDF5, for which 'task' means nothing"),
+    ):
+        with pytest.raises(fs.InputError, match=message):
+            fs.OperatorData.read(path, **options)
+    with h5py.File(path, "a") as file:
+        file["x"] = np.linspace(0, 2, 5)
+    assert fs.OperatorData.read(path, inputs=["a"], outputs=["u"]).inputs["a"].domain == fs.Grid(x=(0.0, 2.0, 5))
 
 
 def test_a_pickle_is_never_loaded(tmp_path):
@@ -440,6 +473,32 @@ def test_functions_of_our_own_become_columns():
     data = read_xarray(xr.merge([f.to_xarray(), g.to_xarray()], compat="override"), ["a"], ["u"])
     same_function(data.inputs["a"], f)
     same_function(data.outputs["u"], g)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"periodic": ["X"]}, "periodic names 'X', which no chosen variable has; they have"),
+        ({"periodic": ["time"]}, "periodic names 'time', but the axes are"),
+        ({"periodic": True}, "periodic holds the names of axes"),
+        ({"samples": "cell"}, 'samples must be "vertices" or "cells", got \'cell\''),
+        ({"sample_dim": "rum"}, "sample_dim names 'rum', which no chosen variable has; they have"),
+    ],
+)
+def test_misspelt_options_of_labelled_data(options, message, tmp_path):
+    with pytest.raises(fs.InputError, match=message):
+        read_xarray(labelled(), ["a"], ["u"], **options)
+    if "sample_dim" not in options:
+        labelled().to_netcdf(tmp_path / "set.nc")
+        with pytest.raises(fs.InputError, match=message):
+            fs.OperatorData.read(tmp_path / "set.nc", inputs=["a"], outputs=["u"], **options)
+
+
+def test_points_are_not_periodic():
+    points = {"lon": ("site", RNG.random(6)), "lat": ("site", RNG.random(6))}
+    dataset = xr.Dataset({"a": (("run", "site"), RNG.random((2, 6)))}, points)
+    with pytest.raises(fs.InputError, match="periodic names 'lon', but variable 'a' does not live on a grid"):
+        read_xarray(dataset, ["a"], ["a"], periodic=["lon"])
 
 
 def test_xarray_refusals():

@@ -149,6 +149,7 @@ def test_repr_says_what_it_is():
         ({"x": "abc"}, "must be \\(start, stop, count\\)"),
         ({"x": [0.0, 0.1, 1.0], "periodic": ("x",)}, "must be equispaced"),
         ({"x": (0.0, 1.0, 5), "periodic": ("y",)}, "periodic names the axis 'y'"),
+        ({"x": (0.0, 1.0, 5), "periodic": True}, r"the names of axes, such as \('x', 'y'\); got True"),
         ({"x": (0.0, 1.0, 5), "units": {"y": "m"}}, "units names the axis 'y'"),
     ],
 )

@@ -93,6 +93,7 @@ def test_products():
         ((0.0, -1.0, 5), "positive step"),
         ((0.0, 1.0, 0), "at least one"),
         ((float("inf"), 1.0, 3), "finite start"),
+        (("a", 1, 3), "numbers as start and step; got start='a'"),
     ],
 )
 def test_bad_steps_are_refused(arguments, message):

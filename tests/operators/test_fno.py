@@ -92,3 +92,16 @@ def test_gradients_agree_with_differences():
     with torch.no_grad():
         difference = (model(x + 1e-2 * v).square().sum() - model(x - 1e-2 * v).square().sum()) / 2e-2
     assert float((gradient * v).sum()) == pytest.approx(float(difference), rel=1e-2)
+
+
+@pytest.mark.parametrize("modes", ["a", 0, 2.5, (4, "a"), (4,)])
+def test_bad_modes_are_refused(modes):
+    with pytest.raises(InputError, match="modes must be"):
+        small(modes=modes)
+
+
+def test_complex_data_are_refused():
+    a = torch.rand(3, 12, 10, dtype=torch.complex128)
+    data = fs.OperatorData.from_arrays({"a": a.real}, {"u": a}, fs.Grid(x=(0.0, 1.0, 12), y=(0.0, 1.0, 10)))
+    with pytest.raises(InputError, match=r"'u' is complex.*real and imaginary parts as two components"):
+        FNO.for_data(data)

@@ -265,7 +265,9 @@ def test_for_data_reads_channels_and_boundary():
     [
         ({"samples": "corners"}, "samples must be one of"),
         ({"cycle": "F"}, "cycle must be one of"),
-        ({"width": 0}, "width must be at least 1"),
+        ({"width": 0}, "width must be a whole number of at least 1"),
+        ({"width": "abc"}, "width must be a whole number of at least 1, got 'abc'"),
+        ({"levels": 2.5}, "levels must be a whole number of at least 1"),
         ({"lengths": (1.0,)}, "lengths must be 2"),
         ({"smoothing": (1, 1)}, "smoothing must be three"),
     ],

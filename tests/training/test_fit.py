@@ -129,6 +129,20 @@ def test_scalar_parameters_become_channels() -> None:
     assert torch.allclose(one.coefficients, surrogate(data).coefficients[0], atol=1e-5)
 
 
+class Cornered(Affine):
+    """Finite outputs with a gradient that is not, as that of a root at zero."""
+
+    def forward(self, x: torch.Tensor, context: object = None) -> torch.Tensor:
+        return super().forward(x, context) + (0.0 * next(self.parameters()).sum()).sqrt()
+
+
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_weights_never_take_a_step_that_is_not_finite(data: fs.OperatorData, clip: float | None) -> None:
+    with pytest.raises(fs.SolverError, match="gradient became") as caught:
+        fs.fit(Cornered(), data, epochs=1, clip=clip, **QUIET)
+    assert all(bool(torch.isfinite(t).all()) for t in caught.value.state.values())
+
+
 def test_a_loss_that_diverges_is_reported_with_the_last_finite_weights(data: fs.OperatorData) -> None:
     with pytest.raises(fs.SolverError, match="loss became") as caught:
         fs.fit(
@@ -147,9 +161,20 @@ def test_a_loss_that_diverges_is_reported_with_the_last_finite_weights(data: fs.
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"epochs": 0}, "epochs must be positive"),
-        ({"batch_size": -1}, "batch_size must be positive"),
+        ({"epochs": 0}, "epochs must be a whole number of at least 1, got 0"),
+        ({"epochs": 1.5}, "epochs must be a whole number"),
+        ({"batch_size": -1}, "batch_size must be a whole number"),
+        ({"validate_every": 0.5}, "validate_every must be a whole number"),
+        ({"patience": True}, "patience must be a whole number"),
+        ({"seed": -1}, "seed must be a whole number that is not negative, got -1"),
+        ({"seed": "a"}, "seed must be a whole number that is not negative, got 'a'"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
+        ({"learning_rate": "a"}, "learning_rate must be positive, got 'a'"),
+        ({"weight_decay": -1.0}, "weight_decay must be 0 or more"),
+        ({"algorithm": "gtf"}, r"algorithm must be an object such as fs\.Supervised\(\).*got 'gtf'"),
+        ({"algorithm": fs.Supervised}, "algorithm must be an object.*got <class"),
+        ({"folder": "/proc/foo"}, "the folder '/proc/foo' cannot be made"),
+        ({"folder": __file__}, "cannot be made: there is a file of that name"),
         ({"precision": "8"}, "precision must be one of"),
         ({"schedule": "zigzag"}, "schedule must be one of"),
         ({"monitor": "accuracy", "validation": "same"}, "monitor must be one of"),
@@ -168,6 +193,43 @@ def test_devices_that_are_not_there(data: fs.OperatorData, accelerator: str) -> 
     options = {name: value for name, value in QUIET.items() if name != "accelerator"}
     with pytest.raises(fs.InputError, match=f"cannot train on accelerator='{accelerator}'.*this machine has cpu"):
         fs.fit(Affine(), data, epochs=1, accelerator=accelerator, **options)
+
+
+def test_integers_of_numpy_are_whole_numbers(data: fs.OperatorData, tmp_path) -> None:
+    counts = {name: np.int64(2) for name in ("epochs", "batch_size", "seed", "patience", "validate_every")}
+    fs.fit(Affine(), data, folder=tmp_path, **counts, **QUIET)
+    again = fs.fit(Affine(), data, folder=tmp_path, **{name: 2 for name in counts}, **QUIET)
+    assert again.provenance["epochs"] == 2
+
+
+@pytest.mark.parametrize("where", ["data", "validation"])
+def test_complex_data_are_refused(data: fs.OperatorData, where: str) -> None:
+    a, u = data.inputs["a"], data.outputs["u"]
+    waves = fs.OperatorData({"a": a}, {"u": u.with_coefficients(u.coefficients * 1j)})
+    train, validation = (waves, None) if where == "data" else (data, waves)
+    with pytest.raises(fs.InputError, match=r"'u' is complex.*real and imaginary parts as two components"):
+        fs.fit(Affine(), train, validation=validation, epochs=1, **QUIET)
+
+
+@pytest.mark.parametrize("kind", ["memory", "lazy", "validation"])
+def test_truths_that_are_zero_are_named(data: fs.OperatorData, kind: str) -> None:
+    values = data.outputs["u"].coefficients.clone()
+    values[3] = 0
+    u: fs.Function | fs.LazyFunction = data.outputs["u"].with_coefficients(values)
+    if kind == "lazy":
+        u = fs.LazyFunction.over(u.space, values.numpy(), name="u")
+    flawed = fs.OperatorData(data.inputs, {"u": u})
+    train, validation = (data, flawed) if kind == "validation" else (flawed, None)
+    with pytest.raises(fs.InputError, match=r"needs a truth that is not zero; leave sample 3 of 'u' .*out"):
+        fs.fit(Affine(), train, validation=validation, epochs=1, **QUIET)
+    absolute = fs.Supervised(loss=fs.training.NormLoss(relative=False))
+    if kind != "validation":
+        assert np.isfinite(fs.fit(Affine(), train, algorithm=absolute, epochs=1, **QUIET).history[0]["loss"])
+
+
+def test_a_module_that_takes_no_context(data: fs.OperatorData) -> None:
+    with pytest.raises(fs.InputError, match=r"called as model\(x, context\).*Linear\.forward takes \(input"):
+        fs.fit(torch.nn.Linear(1, 1), data, epochs=1, **QUIET)
 
 
 def test_data_of_the_wrong_kind() -> None:

@@ -96,6 +96,44 @@ def test_inputs_that_do_not_fit_are_refused(surrogate: fs.Surrogate) -> None:
         surrogate(a, parameters={"k": 1.0})
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda s, d: s(d.inputs["a"], batch_size=0), "batch_size must be a whole number of at least 1, got 0"),
+        (lambda s, d: s.evaluate(d, batch_size=0), "batch_size must be a whole number of at least 1, got 0"),
+        (lambda s, d: s.rollout(d.inputs["a"], 3.0), r"steps must be a whole number of at least 1, got 3\.0"),
+        (lambda s, d: s(d.inputs["a"], parameters=3.0), "parameters are numbers by name"),
+        (lambda s, d: s(d.inputs["a"] * 1j), "the input 'a' is complex"),
+        (lambda s, d: s.evaluate(d.inputs["a"]), "evaluate takes OperatorData.*got Function"),
+        (
+            lambda s, d: s.evaluate(fs.OperatorData(d.inputs, {"v": d.outputs["u"]})),
+            r"no output 'u'.*they have \['v'\]",
+        ),
+        (lambda s, d: s.evaluate(fs.OperatorData(d.inputs, {"u": d.outputs["u"] * 1j})), "'u' is complex"),
+        (lambda s, d: s.to("gpu"), "this machine has cpu.*got 'gpu'"),
+    ],
+)
+def test_calls_that_do_not_fit_are_refused(surrogate: fs.Surrogate, call, message: str) -> None:
+    with pytest.raises(fs.InputError, match=message):
+        call(surrogate, make_data(2))
+
+
+def test_an_error_relative_to_zero_is_refused(surrogate: fs.Surrogate) -> None:
+    data = make_data(5)
+    u = data.outputs["u"] * torch.tensor([1.0, 1.0, 1.0, 0.0, 1.0]).double()
+    with pytest.raises(fs.InputError, match="needs a truth that is not zero; leave sample 3 of 'u' out"):
+        surrogate.evaluate(fs.OperatorData(data.inputs, {"u": u}), batch_size=2)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1j, "a"])
+def test_parameters_are_finite_numbers(value) -> None:
+    data = make_data(8)
+    k = fs.OperatorData(data.inputs, data.outputs, {"k": torch.arange(8.0)})
+    surrogate = fs.fit(Affine(in_channels=2), k, epochs=1, progress=False, accelerator="cpu")
+    with pytest.raises(fs.InputError, match="parameter 'k' must"):
+        surrogate(data.inputs["a"], parameters={"k": value})
+
+
 def test_rollout_applies_the_map_again_and_again(surrogate: fs.Surrogate) -> None:
     start = make_data(2).inputs["a"]
     path = surrogate.rollout(start, 3, step=0.5)
@@ -127,6 +165,11 @@ def test_damage_is_found(surrogate: fs.Surrogate, saved: Path, tmp_path: Path) -
     (saved / "surrogate.json").write_text(json.dumps(json.loads(text) | {"schema": 99}))
     with pytest.raises(fs.CheckpointError, match="schema 99"):
         fs.load(saved, model_class=Affine)
+    for part in ("history", "provenance"):
+        rest = {name: value for name, value in json.loads(text).items() if name != part}
+        (saved / "surrogate.json").write_text(json.dumps(rest))
+        with pytest.raises(fs.CheckpointError, match=f"damaged or incomplete.*{part}"):
+            fs.load(saved, model_class=Affine)
     wider = json.loads(text)
     wider["model"]["config"]["width"] = 5
     (saved / "surrogate.json").write_text(json.dumps(wider))

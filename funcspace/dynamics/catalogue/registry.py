@@ -182,6 +182,9 @@ def systems(
 ) -> tuple[str, ...]:
     """Names of the systems of the database, in alphabetical order, those that have all the properties asked for.
 
+    Not listed, because the database lacks them, are the flows that `system` knows besides: "TwoScaleLorenz96" and the
+    fields "KolmogorovFlow" and "KuramotoSivashinsky".
+
     Parameters
     ----------
     kind : "flow", "map" or "delay"; all by default.
@@ -208,6 +211,8 @@ def systems(
     ('HenonHeiles',)
     >>> len(fs.dynamics.systems(subset="core"))
     105
+    >>> "KuramotoSivashinsky" in fs.dynamics.systems(), fs.dynamics.system("KuramotoSivashinsky").kind
+    (False, 'flow')
     """
     if kind not in (None, *KINDS):
         raise InputError(unknown("kind", kind, KINDS))

@@ -34,7 +34,7 @@ def kaplan_yorke_dimension(spectrum: Any, *, complete: bool = True) -> Estimate:
     Raises
     ------
     InputError
-        When an exponent is not finite, or exponents are missing that the dimension depends on.
+        When an exponent is NaN or infinity, or exponents are missing that the dimension depends on.
 
     Examples
     --------
@@ -48,9 +48,10 @@ def kaplan_yorke_dimension(spectrum: Any, *, complete: bool = True) -> Estimate:
     values = as_numbers(spectrum, "the exponents")
     if values.ndim == 0 or values.shape[-1] == 0:
         raise InputError(f"a spectrum has shape (..., exponents), got {values.shape}")
-    if not np.isfinite(values).all():
-        bad = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
-        raise InputError(f"exponents must be finite; exponent {bad} is {values[bad]}")
+    usable = values < np.inf  # minus infinity is the exponent of what a map annihilates
+    if not usable.all():
+        bad = tuple(int(i) for i in np.argwhere(~usable)[0])
+        raise InputError(f"exponents must be finite, or minus infinity; exponent {bad} is {values[bad]}")
     errors = np.asarray(spectrum.error, dtype=np.float64) if known else np.full(values.shape, np.nan)
     n = values.shape[-1]
     covariance = _known_covariance(spectrum, n) if known else None

@@ -200,7 +200,7 @@ def _rosenstein(
     times: FloatArray = np.asarray(np.arange(steps + 1) * dt, dtype=np.float64)
     systematic = 0.0
     if region is None:
-        region, systematic = _rising_part(x, times, curve)
+        region, systematic = _rising_part(x, flow, times, curve)
     inside = (times >= region[0] - 1e-9 * dt) & (times <= region[1] + 1e-9 * dt)
     if inside.sum() < 3:
         raise InputError(f"the region {region} holds {int(inside.sum())} samples of the curve, at least 3 are needed")
@@ -215,14 +215,20 @@ def _rosenstein(
     return float(slope), error, details
 
 
-def _rising_part(x: FloatArray, times: FloatArray, curve: FloatArray) -> tuple[tuple[float, float], float]:
+def _rising_part(
+    x: FloatArray, flow: FloatArray, times: FloatArray, curve: FloatArray
+) -> tuple[tuple[float, float], float]:
     """The straight part of the curve of separation, and the error that its choice makes.
 
-    The distance of independent states bounds the rise; the straight part ends well before.
+    The distance of independent states, without its part along the flow, bounds the rise, or the greatest separation
+    where that comes more than half of the way; the straight part ends well before.
     """
-    scrambled = np.random.default_rng(0).permutation(len(x))
-    distances = np.linalg.norm(x - x[scrambled], axis=1)
+    gaps = x[np.random.default_rng(0).permutation(len(x))] - x
+    distances = np.linalg.norm(gaps - (gaps * flow).sum(axis=1, keepdims=True) * flow, axis=1)
     top = np.log(distances[distances > 0]).mean()
+    highest = curve[np.isfinite(curve)].max()
+    if highest > 0.5 * (curve[0] + top):
+        top = min(top, highest)
     high = curve >= top - 0.2 * (top - curve[0])
     end = int(high.argmax()) if high.any() else len(curve)
     if end < 7:

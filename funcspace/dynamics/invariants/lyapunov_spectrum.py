@@ -26,14 +26,14 @@ def lyapunov_spectrum(
     initial: Any = None,
     steps: int | None = None,
     *,
-    dt: float = 1.0,
+    dt: float | None = None,
     count: int | None = None,
-    transient: int = 0,
-    every: int = 1,
-    blocks: int = 20,
+    transient: int | None = None,
+    every: int | None = None,
+    blocks: int | None = None,
     jacobian: Callable[[Tensor], Tensor] | None = None,
-    pool: bool = False,
-    seed: int = 0,
+    pool: bool | None = None,
+    seed: int | None = None,
     **options: Any,
 ) -> Estimate:
     r"""Lyapunov exponents of a map, in descending order, with standard errors.
@@ -48,10 +48,11 @@ def lyapunov_spectrum(
     too large than too small for short orbits of flows.
 
     A system of the library, or any object with a method `lyapunov_spectrum`, is asked itself, with the arguments that
-    were given and further ones that it knows.
+    were given and further ones that it knows; the defaults are then its own.
 
     Known values: Henon map (0.419, -1.623), logistic map at r = 4 log 2 = 0.693, Lorenz-63 (0.9056, 0, -14.572), and
-    any stable fixed point the logarithms of the magnitudes of its multipliers.
+    any stable fixed point the logarithms of the magnitudes of its multipliers. A direction that a singular derivative
+    annihilates has the exponent minus infinity.
 
     Parameters
     ----------
@@ -60,14 +61,14 @@ def lyapunov_spectrum(
         weights stay as they are; parameters in float32 make the derivatives float32.
     initial : a state (dimension,), or a batch of them, (batch, dimension).
     steps : number of steps over which exponents are averaged.
-    dt : time of one step; exponents are per unit of time.
+    dt : time of one step, 1 by default; exponents are per unit of time.
     count : only so many of the largest exponents.
-    transient : number of steps that are run first, tangent vectors included.
-    every : orthonormalise after so many steps; more is faster, too many loses the small exponents.
-    blocks : stretches for the errors.
+    transient : number of steps that are run first, tangent vectors included; none by default.
+    every : orthonormalise after so many steps, each by default; more is faster, too many loses the small exponents.
+    blocks : stretches for the errors, 20 by default.
     jacobian : derivative (batch, dimension, dimension) at states (batch, dimension), or one at a time.
     pool : for a batch of initial states, return their mean, and its error from their spread.
-    seed : of the first tangent vectors.
+    seed : of the first tangent vectors, 0 by default.
 
     Returns
     -------
@@ -80,7 +81,7 @@ def lyapunov_spectrum(
     InputError
         When the model is no map of states, or arguments do not fit.
     SolverError
-        When the orbit or a derivative is not finite, or tangent vectors vanish.
+        When the orbit or a derivative is not finite, or tangent vectors vanish between orthonormalisations.
 
     Examples
     --------
@@ -98,6 +99,10 @@ def lyapunov_spectrum(
         return _asked(model, given, options)
     if options:
         raise InputError(f"unknown arguments for a map: {', '.join(sorted(options))}")
+    dt, transient, every = (
+        1.0 if dt is None else dt, 0 if transient is None else transient, 1 if every is None else every
+    )  # fmt: skip
+    blocks, pool, seed = 20 if blocks is None else blocks, bool(pool), 0 if seed is None else seed
     if initial is None or steps is None:
         raise InputError("a map needs an initial state and a number of steps: lyapunov_spectrum(model, initial, steps)")
     start = _initial(model, initial)
@@ -185,27 +190,9 @@ def lyapunov_spectrum_of_products(
     return _sorted(values, covariance, {"steps": steps - transient // every * every})
 
 
-DEFAULTS = {
-    "initial": None,
-    "steps": None,
-    "dt": 1.0,
-    "count": None,
-    "transient": 0,
-    "every": 1,
-    "blocks": 20,
-    "jacobian": None,
-    "pool": False,
-    "seed": 0,
-}
-
-
 def _asked(model: Any, given: dict[str, Any], options: dict[str, Any]) -> Estimate:
-    """The spectrum that an object computes itself, from the arguments that are not defaults, as an Estimate."""
-    named = {
-        name: value
-        for name, value in given.items()
-        if not (value is DEFAULTS[name] or (np.isscalar(value) and value == DEFAULTS[name]))
-    }
+    """The spectrum that an object computes itself, from the arguments that were given, as an Estimate."""
+    named = {name: value for name, value in given.items() if value is not None}
     method = model.lyapunov_spectrum
     known = set(signature(method).parameters)
     if "count" in named and "count" not in known and "exponents" in known:
@@ -356,9 +343,8 @@ def _propagate(matrices: FloatArray, rows: FloatArray, every: int, logs: FloatAr
     lost = growth(matrices, rows, every, logs)
     if lost >= 0:
         raise SolverError(
-            f"a tangent vector vanished or overflowed at step {done + lost}: the derivative is singular there (an "
-            f"exponent is minus infinity) or {every} steps between orthonormalisations are too many; ask for fewer "
-            "exponents with count=..."
+            f"a tangent vector vanished or overflowed at step {done + lost}: {every} steps between orthonormalisations "
+            "are too many, or the derivative overflows; take every=1, or ask for fewer exponents with count=..."
         )
 
 
@@ -368,9 +354,15 @@ def _averaged(logs: FloatArray, time: float, blocks: int) -> tuple[FloatArray, F
     With G_k the covariance of the means over blocks k apart, that of the overall mean is (G_0 + G_1 + G_1^T)/n. The
     sums of growths fluctuate at the ends of a block without growing, which makes neighbours
     anticorrelated: G_0 alone would be several times too large for flows. Directions in which little is left get the
-    share of the ends, G_0/n^2.
+    share of the ends, G_0/n^2. Exponents of minus infinity have no error, NaN.
     """
     n, count = logs.shape
+    finite = np.flatnonzero(np.isfinite(logs).all(axis=0))
+    if len(finite) < count:
+        values, covariance = logs.mean(axis=0) / time, np.full((count, count), np.nan)
+        if len(finite):
+            values[finite], covariance[np.ix_(finite, finite)] = _averaged(logs[:, finite], time, blocks)
+        return values, covariance
     length = n // blocks
     means = logs[n - blocks * length :].reshape(blocks, length, count).mean(axis=1) / time
     centred = means - means.mean(axis=0)

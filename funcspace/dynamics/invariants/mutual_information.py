@@ -12,6 +12,7 @@ from funcspace.errors import InputError
 
 __all__ = ["delayed_mutual_information", "mutual_information"]
 
+JITTER = 1e-9  # standard deviations
 Method = Literal["neighbours", "histogram"]
 
 
@@ -24,7 +25,8 @@ def mutual_information(
 
     "neighbours" is the estimator of Kraskov, Stoegbauer and Grassberger (Phys. Rev. E 69, 2004, the first),
     :math:`\psi(k) + \psi(T) - \langle \psi(n_x + 1) + \psi(n_y + 1) \rangle`, unbiased for independent series and
-    invariant under scaling of either; "histogram" fills bins between minimum and maximum and is biased upwards by
+    invariant under scaling of either; values that occur several times are told apart by noise far below their spacing.
+    "histogram" fills bins between minimum and maximum and is biased upwards by
     about (bins - 1)^2 / 2T.
 
     Anchors: independent series 0; jointly Gaussian with correlation r: -log(1 - r^2)/2.
@@ -140,10 +142,14 @@ def _neighbour_information(x: FloatArray, y: FloatArray, k: int) -> float:
 
     for series in (x, y):
         _places(series, 2)
-    x, y = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
+    noise = JITTER * np.random.default_rng(0).standard_normal((2, len(x)))
+    x, y = (
+        series + (small if len(np.unique(series)) < len(series) else 0.0)
+        for series, small in zip(((x - x.mean()) / x.std(), (y - y.mean()) / y.std()), noise, strict=True)
+    )
     points = np.stack([x, y], axis=1)
     # the neighbour at the radius itself does not count, whatever the rounding
-    radius = cKDTree(points).query(points, k=k + 1, p=np.inf)[0][:, -1] * (1.0 - 1e-10)
+    radius = cKDTree(points).query(points, k=k + 1, p=np.inf)[0][:, -1] * (1.0 - 1e-12)
     numbers = []
     for series in (x, y):
         ordered = np.sort(series)

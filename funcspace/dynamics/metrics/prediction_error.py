@@ -131,7 +131,13 @@ def _iterated(model: Callable, true: Any, states: FloatArray, steps: int) -> Flo
     found = np.empty((len(states), steps, states.shape[1]))
     with torch.no_grad():
         for n in range(steps):
-            following = model(state)
+            try:
+                following = model(state)
+            except (TypeError, RuntimeError, IndexError) as error:
+                raise InputError(
+                    f"the model could not be applied to states (batch, components) = {tuple(state.shape)}: {error}. Of "
+                    "a model that fit trained, give what fit returned"
+                ) from error
             if not isinstance(following, Tensor) or following.shape != state.shape:
                 shape = tuple(following.shape) if hasattr(following, "shape") else type(following).__name__
                 raise InputError(
@@ -157,6 +163,5 @@ def _rolled_out(model: Any, true: Any, truth: Series, states: FloatArray, steps:
     with torch.no_grad():
         found = model.rollout(initial, steps)
     array = _array(found.coefficients if isinstance(found, Function) else found)
-    if array.shape == (len(states), steps + 1, states.shape[2]):
-        return array[:, 1:]
-    return array
+    initials = array.shape[1] - steps if array.ndim == 3 else 0
+    return array[:, initials:] if initials in (1, states.shape[1]) else array

@@ -21,7 +21,7 @@ def valid_prediction_time(
     true: Any,
     generated: Any,
     threshold: float | Sequence[float] = 0.4,
-    lyapunov: float | None = None,
+    lyapunov: Any = None,
     *,
     error: Literal["component", "norm"] = "component",
     scale: Any = None,
@@ -87,7 +87,7 @@ def valid_prediction_time_smape(
     true: Any,
     generated: Any,
     threshold: float | Sequence[float] = 30.0,
-    lyapunov: float | None = None,
+    lyapunov: Any = None,
     *,
     step: float | None = None,
     unit: Unit | None = None,
@@ -124,8 +124,11 @@ def _thresholds(threshold: float | Sequence[float]) -> FloatArray:
     return values
 
 
-def _factor(truth: Series, model: Series, lyapunov: float | None, unit: Unit | None) -> float:
+def _factor(truth: Series, model: Series, lyapunov: Any, unit: Unit | None) -> float:
     """What one step counts in the unit that is asked for."""
+    if lyapunov is not None and not is_number(lyapunov):  # an Estimate, or an array or tensor of one number
+        one = as_numbers(lyapunov, "lyapunov")
+        lyapunov = float(one.ravel()[0]) if one.size == 1 else float("nan")
     if lyapunov is not None and not (is_number(lyapunov) and lyapunov > 0):
         raise InputError(f"lyapunov must be a positive exponent per unit of time, got {lyapunov!r}")
     step = truth.step if truth.step is not None else model.step

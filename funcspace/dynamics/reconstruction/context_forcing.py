@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from funcspace.dynamics.arguments import is_whole
 from funcspace.dynamics.reconstruction.models.dynamix import DynaMix
 from funcspace.dynamics.reconstruction.recordings_for import check_components
 from funcspace.dynamics.reconstruction.window_recipe import BATCH_SIZE, BATCHES, WINDOW_RECIPE
@@ -63,7 +64,7 @@ class ContextForcing:
     def __post_init__(self) -> None:
         for name, least in {"context": 2, "sequence": 1, "interval": 1}.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            if not (is_whole(value) and value >= least):
                 raise InputError(f"{name} must be an integer of at least {least}, got {value!r}")
         for name in ("noise", "noise_weight"):
             if not getattr(self, name) >= 0.0:
@@ -158,6 +159,11 @@ class ContextTask:
         found = model(seen[:, : settings.context], seen[:, settings.context :], settings.interval)
         error = (found - window[:, settings.context :]).square().mean()
         return error + settings.noise_weight * self.model.noise_penalty() if settings.noise_weight else error
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The error of free forecasts."""
+        return () if self.validation is None else ("forecast_error",)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """The error of free forecasts on windows of the validation data."""

@@ -14,8 +14,10 @@ from funcspace.dynamics.reconstruction.models.history_model import HistoryModel
 from funcspace.dynamics.reconstruction.windows import Recording
 from funcspace.errors import InputError
 
-__all__ = ["free_run_scores"]
+__all__ = ["FREE_RUN_SCORES", "HORIZON", "free_run_scores"]
 
+HORIZON = 20  # of the prediction error, unless a caller wants another one
+FREE_RUN_SCORES = ("state_space_divergence", "spectral_distance", f"prediction_error_{HORIZON}")
 FORECASTS = 10_000  # at a time
 
 

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from funcspace.dynamics.arguments import is_whole
 from funcspace.dynamics.reconstruction.forcing_gain import ConstantGain
 from funcspace.dynamics.reconstruction.models.neural_ode import NeuralODE
 from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
@@ -82,7 +83,7 @@ class MultipleShooting:
             raise InputError(f"give one of length and segments; got length={self.length}, segments={self.segments}")
         for name in ("length", "segments", "anneal"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            if value is not None and not (is_whole(value) and value >= 1):
                 raise InputError(f"{name} must be a positive integer, got {value!r}")
         for name in ("weight", "latent_weight", "observation_weight"):
             if not 0.0 <= getattr(self, name) < float("inf"):
@@ -180,14 +181,20 @@ class ShootingTask:
         """The starts."""
         return [([self.starts], self.algorithm.start_rate)]
 
-    def clip_gradients(self, model: nn.Module, largest: float | None) -> None:
+    def clip_gradients(self, model: nn.Module, largest: float | None) -> Tensor:
         """Bound the gradients of the weights, for each independent replica apart, and drop starts' that are not finite.
 
         Those of the starts are sums over few segments each and are left as they are.
         """
-        self._whole.clip_gradients(model, largest)
+        norm = self._whole.clip_gradients(model, largest)
         if self.starts.grad is not None:
             self.starts.grad.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
+        return norm
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The scores of free runs."""
+        return self._whole.metrics
 
     def validate(self, model: nn.Module) -> dict[str, Any]:
         """Scores of a free run beside each validation trajectory."""

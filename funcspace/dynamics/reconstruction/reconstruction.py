@@ -125,7 +125,7 @@ class Reconstruction:
         batch = past.shape[:-2]
         past = past.reshape(-1, *past.shape[-2:])
         flat = past[:, -1]
-        driving = self._driving(inputs, steps, len(flat))
+        driving = self._driving(inputs, steps, batch)
         if self.replicas is not None:
             flat = flat.expand(self.replicas, *flat.shape)
             driving = None if driving is None else driving.expand(self.replicas, *driving.shape)
@@ -163,7 +163,7 @@ class Reconstruction:
                 history = ((states - self.mean) / self.scale).to(weight)
                 following = self.model.follow(history.reshape(-1, *states.shape[-2:])).flatten(0, 1)
         else:
-            driving = self._driving(inputs, states.shape[-2], len(flat) // states.shape[-2])
+            driving = self._driving(inputs, states.shape[-2], states.shape[:-2])
             drive = None if driving is None else driving.reshape(len(flat), 1, -1).to(weight)
             following = self.model.generate(((flat - self.mean) / self.scale).to(weight), 1, inputs=drive)[:, 0]
         values = following.to("cpu", torch.float64) * self.scale + self.mean
@@ -265,7 +265,9 @@ class Reconstruction:
                 history = 0.1 * torch.randn(self.context, len(self.components), generator=generator).double()
             else:
                 history = (self._states(initial) - model.mean.double()) / model.scale.double()
-                history = history.reshape(-1, *history.shape[-2:])[0]
+                if int(np.prod(history.shape[:-2])) != 1:
+                    raise InputError(f"exponents are those of one free run; got a batch of {tuple(history.shape[:-2])}")
+                history = history.reshape(history.shape[-2:])
                 self._check_context(history)
             try:
                 spectrum = free_run_spectrum(
@@ -307,7 +309,7 @@ class Reconstruction:
 
     @staticmethod
     def _check_step(step: float | None, own: float, what: str) -> None:
-        if step is None or not np.isclose(step, own, rtol=1e-6):
+        if step is None or not np.isclose(step, own, rtol=1e-6, atol=0.0):
             raise InputError(f"this model makes steps of {own:g}; {what} has steps of {step}")
 
     def _broadcast(self, vector: Tensor) -> Tensor:
@@ -329,7 +331,7 @@ class Reconstruction:
             raise InputError("the trajectory holds NaN or infinity")
         return states
 
-    def _driving(self, inputs: Any, steps: int, batch: int) -> Tensor | None:
+    def _driving(self, inputs: Any, steps: int, batch: tuple[int, ...]) -> Tensor | None:
         """Inputs of the steps of each trajectory, (batch, steps, inputs); None where the model takes none."""
         wanted = getattr(self.model, "inputs", 0)
         if inputs is None and not wanted:
@@ -348,7 +350,15 @@ class Reconstruction:
                 f"inputs must hold {wanted} components at {steps} instants; got {values.shape[-1]} at "
                 f"{values.shape[-2]}"
             )
-        return values.expand(batch, steps, -1) if values.ndim == 2 else values.reshape(batch, steps, -1)
+        if inputs.space.domain.count > 1:
+            self._check_step(inputs.space.domain.step, self.step, "the input")
+        if inputs.batch_shape not in ((), tuple(batch)):
+            raise InputError(
+                f"inputs must be single, or of the batch {tuple(batch)} of the states; got {tuple(inputs.batch_shape)}"
+            )
+        if not bool(values.isfinite().all()):
+            raise InputError("the inputs hold NaN or infinity")
+        return values.expand(*batch, steps, wanted).reshape(-1, steps, wanted)
 
     def __repr__(self) -> str:
         several = "" if self.replicas is None else f"{self.replicas} replicas of "

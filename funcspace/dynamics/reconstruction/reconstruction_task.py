@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from funcspace.dynamics.reconstruction.forcing_gain import Gain
+from funcspace.dynamics.reconstruction.free_run_scores import FREE_RUN_SCORES
 from funcspace.dynamics.reconstruction.models.forced_model import ForcedModel
 from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
 from funcspace.dynamics.reconstruction.rare_regions import RareRegions
@@ -123,13 +124,13 @@ class ReconstructionTask:
         # A replica that has run away sits this step out; the others do not notice.
         return torch.where(good, each, torch.zeros_like(each)).sum() if bool(good.any()) else each.sum()
 
-    def clip_gradients(self, model: nn.Module, largest: float | None) -> None:
+    def clip_gradients(self, model: nn.Module, largest: float | None) -> Tensor:
         """Bound the norm of each independent replica's gradient, dropping what is not finite, or that of all."""
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
         if self.model.replicas is None or not self.model.independent:
-            if largest is not None:
-                nn.utils.clip_grad_norm_(model.parameters(), largest)
-            return
+            if largest is None:
+                return nn.utils.get_total_norm(gradients)
+            return nn.utils.clip_grad_norm_(model.parameters(), largest)
         sizes = torch.stack([g.flatten(1).square().sum(dim=1) for g in gradients]).sum(dim=0)
         factor = torch.ones_like(sizes) if largest is None else (largest / sizes.sqrt().clamp_min(1e-30)).clamp_max(1.0)
         good = sizes.isfinite()
@@ -138,6 +139,12 @@ class ReconstructionTask:
             g.mul_(factor.nan_to_num(nan=0.0).reshape(shape))
             if not bool(good.all()):
                 g[~good] = 0.0
+        return (sizes[good] if bool(good.any()) else sizes).sum().sqrt()
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The scores of free runs, and those of one's own."""
+        return () if not self.validation else (*FREE_RUN_SCORES, *self.scores)
 
     def validate(self, model: nn.Module) -> dict[str, Any]:
         """Scores of a free run beside each validation trajectory; the median of replicas that share weights."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+from funcspace.dynamics.reconstruction.free_run_scores import HORIZON
 from funcspace.dynamics.reconstruction.models.forced_model import ForcedModel
 from funcspace.dynamics.reconstruction.windows import PerReplica, Recording, as_recording
 from funcspace.errors import InputError
@@ -24,10 +26,14 @@ def check_components(recordings: Sequence[Recording], observed: int, name: str) 
 
 def described(recordings: Sequence[Recording]) -> dict[str, Any]:
     """What tells a run on these recordings from one on others."""
+    content = hashlib.sha256()
+    for recording in recordings:
+        for part in (*recording.values, *(recording.inputs or ())):
+            content.update(part.contiguous().numpy().tobytes())
     return {
         "trajectories": [[len(v) for v in r.values] for r in recordings],
         "step": recordings[0].step,
-        "means": [[round(float(m), 12) for m in r.mean] for r in recordings],
+        "content": content.hexdigest(),
     }
 
 
@@ -66,13 +72,19 @@ def held_out_recordings(validation: Any, model: ForcedModel, *, inputs: Any) -> 
 
     Raises
     ------
-    InputError : missing values; inputs that are missing or more or fewer than the model's; what `recordings_for`
-        refuses.
+    InputError : missing values; trajectories too short to be scored; inputs that are missing or more or fewer than the
+        model's; what `recordings_for` refuses.
     """
     if validation is None:
         return None
     recordings = recordings_for(validation, model, inputs=inputs, missing=False, name="validation")
     _check_inputs(recordings, model, "validation_inputs")
+    least = getattr(model, "context", 1) + HORIZON
+    shortest = min(len(values) for recording in recordings for values in recording.values)
+    if shortest < least:
+        raise InputError(
+            f"validation needs trajectories of at least {least} instants, to score forecasts; got {shortest}"
+        )
     return recordings
 
 

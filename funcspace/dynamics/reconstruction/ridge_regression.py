@@ -13,7 +13,7 @@ from torch import Tensor
 from funcspace.dynamics.reconstruction.models.linear_readout import LinearReadout
 from funcspace.dynamics.reconstruction.reconstruction import Reconstruction
 from funcspace.dynamics.reconstruction.recordings_for import check_components
-from funcspace.dynamics.reconstruction.windows import Recording, as_recording
+from funcspace.dynamics.reconstruction.windows import Recording, as_recording, standardised_by
 from funcspace.errors import InputError
 
 __all__ = ["RidgeRegression", "ridge_solution", "triangular_factor"]
@@ -85,8 +85,7 @@ class RidgeRegression:
         held_out = None if validation is None else [as_recording(validation, name="validation")]
         self._check(model, recording)
         check_components(held_out or [], model.observed, "validation")
-        model.mean.copy_(recording.mean)
-        model.scale.copy_(recording.scale)
+        (recording,) = standardised_by(model, [recording])
         dtype = model.W.dtype
         model.double()
         series = [(values - recording.mean) / recording.scale for values in recording.values]

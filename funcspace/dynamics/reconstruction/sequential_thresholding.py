@@ -14,7 +14,7 @@ from funcspace.dynamics.reconstruction.models.sindy import SINDy
 from funcspace.dynamics.reconstruction.reconstruction import Reconstruction
 from funcspace.dynamics.reconstruction.recordings_for import check_components
 from funcspace.dynamics.reconstruction.ridge_regression import ridge_solution, triangular_factor
-from funcspace.dynamics.reconstruction.windows import as_recording
+from funcspace.dynamics.reconstruction.windows import as_recording, standardised_by
 from funcspace.errors import InputError
 
 __all__ = ["SequentialThresholding", "local_polynomials"]
@@ -74,8 +74,7 @@ class SequentialThresholding:
         held_out = None if validation is None else [as_recording(validation, name="validation")]
         check_components([recording], model.observed, "data")
         check_components(held_out or [], model.observed, "validation")
-        model.mean.copy_(recording.mean)
-        model.scale.copy_(recording.scale)
+        (recording,) = standardised_by(model, [recording])
         model.step_time.fill_(recording.step)
         states, slopes = [], []
         for number, values in enumerate(recording.values):

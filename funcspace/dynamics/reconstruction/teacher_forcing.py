@@ -88,6 +88,12 @@ class _WindowTraining:
             )
         if self.region_weight:
             _ = model.bending  # a model without such units refuses
+        given = getattr(model, "context", 1)
+        if self.sequence < given:
+            raise InputError(
+                f"{type(model).__name__} is given the first {given} instants of each window; sequence must be as long, "
+                f"got {self.sequence}"
+            )
         recordings = training_recordings(data, model, inputs=self.inputs, missing=self.missing)
         recordings = model.standardise(recordings)
         windows = Windows(recordings, self.sequence + 1, device=device, dtype=dtype)
@@ -205,10 +211,14 @@ class GeneralizedTeacherForcing(_WindowTraining):
             if isinstance(self.alpha, list):
                 object.__setattr__(self, "alpha", tuple(self.alpha))
             values = self.alpha if isinstance(self.alpha, tuple) else (self.alpha,)
-            if not all(isinstance(a, int | float) and 0.0 <= a <= 1.0 for a in values):
+            if not all(is_number(a) and 0.0 <= a <= 1.0 for a in values):
                 raise InputError(f"alpha must lie between 0 and 1, got {self.alpha}")
         if self.final is not None and not (0.0 < self.final <= 1.0 and self.alpha != "adaptive"):
             raise InputError(f"final must lie in (0, 1] and goes with a constant alpha only; got {self.final}")
+        if self.final is not None and 0.0 in (self.alpha if isinstance(self.alpha, tuple) else (self.alpha,)):
+            raise InputError(
+                f"an alpha that goes to a final one geometrically must not start at zero; got {self.alpha}"
+            )
         if self.estimator not in ESTIMATORS:
             raise InputError(f"estimator must be one of {', '.join(ESTIMATORS)}; got {self.estimator!r}")
         if self.every < 1 or self.anneal < 1 or not 0.0 <= self.keep < 1.0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from funcspace.errors import InputError
 from funcspace.functions import Function
 from funcspace.geometry import Times
 
-__all__ = ["PerReplica", "Recording", "Windows", "as_recording", "standardised_rows"]
+__all__ = ["PerReplica", "Recording", "Windows", "as_recording", "standardised_by", "standardised_rows"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def as_recording(data: Any, inputs: Any = None, *, missing: bool = False, name: 
     step, components = first.space.domain.step, first.space.components
     for number, function in enumerate(functions[1:], start=1):
         other = function.space.domain.step
-        if function.space.components != components or not np.isclose(other, step, rtol=1e-9):
+        if function.space.components != components or not np.isclose(other, step, rtol=1e-9, atol=0.0):
             raise InputError(
                 f"all trajectories of {name} must have the same components and step; trajectory {number} has "
                 f"{function.space.components} and {other:g}, the first {components} and {step:g}"
@@ -105,7 +105,10 @@ def as_recording(data: Any, inputs: Any = None, *, missing: bool = False, name: 
         )
     driving = None
     if inputs is not None:
-        driving = tuple(as_recording(inputs, name="inputs").values)
+        given = as_recording(inputs, name="inputs")
+        driving = tuple(given.values)
+        if not np.isclose(given.step, step, rtol=1e-6, atol=0.0):
+            raise InputError(f"inputs must have the step of {name}, {step:g}; got {given.step:g}")
         lengths = [[len(v) for v in group] for group in (values, driving)]
         if lengths[0] != lengths[1]:
             raise InputError(f"inputs must have the lengths of the trajectories, {lengths[0]}; got {lengths[1]}")
@@ -140,6 +143,24 @@ def _trajectories(function: Any, name: str) -> list[Tensor]:
         raise InputError(f"{name} must be sampled at equal steps; interpolate it onto Times(start, step, count) first")
     values = function.coefficients.detach().to("cpu", torch.float64)
     return list(values.reshape(-1, function.space.domain.count, len(function.space.components)))
+
+
+def standardised_by(model: Any, recordings: Sequence[Recording]) -> list[Recording]:
+    """Recordings that are standardised by the mean and scale that a model takes over from them.
+
+    It holds them in its own precision. What is far from zero, compared with how it varies, would otherwise be learned
+    about one mean and run about another.
+    """
+    for part in ("mean", "scale"):
+        values, held = torch.stack([getattr(recording, part) for recording in recordings]), getattr(model, part)
+        held.copy_(values if held.ndim == 2 else values[0])
+    centres, spreads = (
+        held.detach().to("cpu", torch.float64).reshape(-1, held.shape[-1]) for held in (model.mean, model.scale)
+    )
+    return [
+        replace(recording, centre=centre, spread=spread)
+        for recording, centre, spread in zip(recordings, centres, spreads, strict=False)
+    ]
 
 
 def standardised_rows(

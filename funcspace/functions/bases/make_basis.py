@@ -26,7 +26,7 @@ def make_basis(domain: Any, element: str | Sequence[str] | None) -> Basis:
     if element is None or isinstance(element, str):
         name = element
     else:
-        parts = list(element)
+        parts = list(element) if isinstance(element, Sequence) else []
         if not parts or not all(isinstance(part, str) for part in parts):
             raise InputError(f"an element is a name such as 'linear', or one name per factor; got {element!r}")
         name = " * ".join(parts)

@@ -206,9 +206,11 @@ def _place(
     flips: dict[str, bool], periodic: tuple[str, ...], samples: Samples,
 ) -> tuple[Any, str | None]:  # fmt: skip
     """The domain in space and its element, and which dimensions to flip."""
+    others = [dim for dim in spatial if kinds[dim] != "axis"]
+    if periodic and (others or not spatial):
+        raise InputError(f"periodic names {periodic[0]!r}, but variable {array.name!r} does not live on a grid")
     if not spatial:
         return None, None
-    others = [dim for dim in spatial if kinds[dim] != "axis"]
     if others and len(spatial) > 1:
         raise InputError(
             f"variable {array.name!r} mixes the dimensions {spatial}: points or cells ({others}) can be combined with "

@@ -14,14 +14,15 @@ from funcspace.functions.files.chunks import free_memory
 from funcspace.functions.files.data_files import load_data
 from funcspace.functions.files.field_rows import Tasks
 from funcspace.functions.files.plain_xarray import plain_layout
-from funcspace.functions.files.readers_arrays import from_matlab, from_npz
+from funcspace.functions.files.readers_arrays import from_hdf5, from_matlab, from_npz
 from funcspace.functions.files.readers_gaot import from_gaot
 from funcspace.functions.files.readers_pdebench import from_pdebench
 from funcspace.functions.files.readers_well import from_well
 from funcspace.functions.files.schema_reader import SchemaReader
 from funcspace.functions.files.stored_array import INSTALL, opened
 from funcspace.functions.files.xarray_io import as_dataset, variables_of
-from funcspace.geometry.grid_axis import Samples
+from funcspace.geometry.grid import periodic_names
+from funcspace.geometry.grid_axis import SAMPLES, Samples
 from funcspace.optional import require
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ READERS: dict[str, tuple[Callable[..., OperatorData], set[str]]] = {
     ),
     "GAOT": (from_gaot, {"inputs", "outputs", "domain", "task", "stride", "instants", "element", "lazy"}),
     "npz": (from_npz, {"inputs", "outputs", "domain", "element", "parameters", "periodic"}),
+    "HDF5": (from_hdf5, {"inputs", "outputs", "domain", "element", "parameters", "periodic"}),
     "MATLAB": (from_matlab, {"inputs", "outputs", "domain", "element", "parameters"}),
 }  # fmt: skip
 
@@ -67,6 +69,7 @@ def read_data(
     GAOT          netCDF with `u` over (sample, time, node, channel)
     npz           NumPy archive of named arrays
     MATLAB        .mat of version 5 or 7.3
+    HDF5          any other HDF5 file of arrays whose dimensions have no names
     xarray        any other netCDF file or Zarr store with labelled axes
     ============  ==========================================================================================
 
@@ -89,21 +92,24 @@ def read_data(
     InputError
         When an option does not apply to the layout, or names something that is not there.
     """
+    if samples is not None:
+        _check_samples(samples)
+    closed = None if periodic is None else periodic_names(periodic)
     kind = file_kind(path)
     given = {
         "inputs": inputs, "outputs": outputs, "parameters": parameters, "domain": domain, "element": element,
-        "task": task, "stride": stride, "instants": instants, "periodic": periodic, "samples": samples, "lazy": lazy,
+        "task": task, "stride": stride, "instants": instants, "periodic": closed, "samples": samples, "lazy": lazy,
     }  # fmt: skip
     options = {name: value for name, value in given.items() if value is not None}
     reader, known = READERS.get(kind, (_read_labelled, LABELLED))
     unknown = [name for name in options if name not in known]
     if unknown:
         raise InputError(
-            f"{path} is a {kind} file, for which {unknown[0]!r} means nothing; its options are {sorted(known)}"
+            f"{path} is read as {kind}, for which {unknown[0]!r} means nothing; its options are {sorted(known)}"
         )
-    missing = [name for name in ("inputs", "outputs") if name not in options and kind in ("npz", "xarray")]
+    missing = [name for name in ("inputs", "outputs") if name not in options and kind in ("npz", "HDF5", "xarray")]
     if missing:
-        raise InputError(f"{path} is a {kind} file: say which of its arrays are inputs=[...] and outputs=[...]")
+        raise InputError(f"{path} is read as {kind}: say which of its arrays are inputs=[...] and outputs=[...]")
     return reader(path, **options)
 
 
@@ -164,7 +170,16 @@ def _hdf5_kind(path: Path) -> str:
                 return "GAOT"
         if any("MATLAB_class" in variable.ncattrs() for variable in file.variables.values()):
             return "MATLAB"
+        if _nameless(file):
+            return "HDF5"
     return "xarray"
+
+
+def _nameless(group: Any) -> bool:
+    """Whether all dimensions under a group have names only because netCDF makes some up."""
+    return all(name.startswith("phony_dim_") for name in group.dimensions) and all(
+        map(_nameless, group.groups.values())
+    )
 
 
 GAOT = ("sample", "samples", "time", "t", "node", "nodes", "channel", "channels")
@@ -220,7 +235,8 @@ def read_xarray(
     Raises
     ------
     InputError
-        When a variable is missing, has several dimensions of samples, or has dimensions that say too little.
+        When a variable is missing, has several dimensions of samples, or has dimensions that say too little; when
+        no variable has an axis that `periodic` names, or the dimension `sample_dim`.
     """
     from funcspace.functions.operator_data import OperatorData
 
@@ -228,6 +244,12 @@ def read_xarray(
     missing = [name for name in (*inputs, *outputs, *parameters) if name not in dataset.variables]
     if missing:
         raise InputError(f"the Dataset has no variable {missing[0]!r}; it has {sorted(map(str, dataset.data_vars))}")
+    _check_samples(samples)
+    closed = periodic_names(periodic)
+    chosen = [dataset[name] for name in (*inputs, *outputs)]
+    _check_known("periodic", closed, {str(name) for array in chosen for name in (*array.dims, *array.coords)})
+    dims = {str(dim) for name in (*inputs, *outputs, *parameters) for dim in dataset[name].dims}
+    _check_known("sample_dim", () if sample_dim is None else (sample_dim,), dims)
     reader = SchemaReader(variables_of(dataset))
     ours = set(reader.functions())
     counts: dict[str, int] = {}
@@ -238,7 +260,7 @@ def read_xarray(
             batch = columns[name].batch_shape
         else:
             layout = plain_layout(
-                dataset[name], dataset, element=element, periodic=_of(periodic, dataset[name]), samples=samples,
+                dataset[name], dataset, element=element, periodic=_of(closed, dataset[name]), samples=samples,
                 sample_dim=sample_dim if sample_dim in dataset[name].dims else None,
             )  # fmt: skip
             batch = tuple(dataset[name].sizes[dim] for dim in layout.dims[: layout.batch])
@@ -265,5 +287,15 @@ def read_xarray(
 
 def _of(names: Iterable[str], array: Any) -> tuple[str, ...]:
     """Those of the names that a variable knows as dimension or coordinate."""
-    given = (names,) if isinstance(names, str) else tuple(names)
-    return tuple(name for name in given if name in array.dims or name in array.coords)
+    return tuple(name for name in names if name in array.dims or (name in array.coords and array.coords[name].ndim))
+
+
+def _check_known(option: str, names: Iterable[str], known: Iterable[str]) -> None:
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InputError(f"{option} names {unknown[0]!r}, which no chosen variable has; they have {sorted(known)}")
+
+
+def _check_samples(samples: Any) -> None:
+    if samples not in SAMPLES:
+        raise InputError(f'samples must be "vertices" or "cells", got {samples!r}')

@@ -1,9 +1,9 @@
-"""Named arrays in NumPy archives and MATLAB files."""
+"""Named arrays in NumPy archives, MATLAB files, and HDF5 files without names of dimensions."""
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,13 @@ import numpy as np
 from funcspace.errors import FileError, InputError
 from funcspace.functions.files.coordinate_axes import axis_from_coordinates, times_from_coordinates
 from funcspace.functions.files.stored_array import INSTALL, opened
-from funcspace.geometry.grid import Grid
+from funcspace.geometry.grid import Grid, periodic_names
 from funcspace.optional import require
 
 if TYPE_CHECKING:
     from funcspace.functions.operator_data import OperatorData
 
-__all__ = ["from_matlab", "from_npz", "matlab_arrays", "npz_arrays"]
+__all__ = ["from_hdf5", "from_matlab", "from_npz", "matlab_arrays", "npz_arrays"]
 
 AXES = ("x", "y", "z")
 DARCY = ("coeff", "sol")
@@ -59,22 +59,67 @@ def from_npz(
     Parameters
     ----------
     domain : where the functions live. When None, a grid from the archive's own vectors `x`, `y`, `z`.
+    periodic : names of the periodic axes of that grid.
 
     Raises
     ------
     FileError
         When the file is missing, damaged, or holds pickled objects.
     InputError
-        When an array is missing or does not fit.
+        When an array is missing or does not fit, or `periodic` names an axis that is not there.
     """
+    return _from_named(path, npz_arrays(path), inputs, outputs, domain, element, parameters, periodic)
+
+
+def from_hdf5(
+    path: Any,
+    *,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    domain: Any = None,
+    element: str | None = None,
+    parameters: Sequence[str] = (),
+    periodic: Sequence[str] = (),
+) -> OperatorData:
+    """Samples from the arrays `(samples, *layout[, components])` of an HDF5 file whose dimensions have no names.
+
+    Arrays in groups are called by their path, such as "train/a". The other arguments and errors are those of
+    `from_npz`.
+    """
+    with opened(str(path), "netcdf") as file:
+        found = dict(_variables(file))
+        wanted = {*inputs, *outputs, *parameters, *(AXES if domain is None else ())}
+        arrays = {name: np.asarray(variable[...]) if name in wanted else variable for name, variable in found.items()}
+        return _from_named(path, arrays, inputs, outputs, domain, element, parameters, periodic)
+
+
+def _variables(group: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """All variables of a group and of those in it, by path."""
+    yield from ((f"{place}{name}", variable) for name, variable in group.variables.items())
+    for name, inner in group.groups.items():
+        yield from _variables(inner, f"{place}{name}/")
+
+
+def _from_named(
+    path: Any,
+    arrays: Mapping[str, Any],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    domain: Any,
+    element: str | None,
+    parameters: Sequence[str],
+    periodic: Sequence[str],
+) -> OperatorData:
     from funcspace.functions.operator_data import OperatorData
 
-    arrays = npz_arrays(path)
     missing = [name for name in (*inputs, *outputs, *parameters) if name not in arrays]
     if missing:
         raise InputError(f"{path} has no array {missing[0]!r}; it has {sorted(arrays)}")
+    closed = periodic_names(periodic)
     if domain is None:
-        domain = _grid_of(arrays, str(path), periodic)
+        domain = _grid_of(arrays, str(path), closed)
+    elif closed:
+        raise InputError(f"periodic={closed} means nothing beside domain={domain!r}; make the domain itself periodic")
     return OperatorData.from_arrays(
         {name: arrays[name] for name in inputs},
         {name: arrays[name] for name in outputs},
@@ -85,7 +130,7 @@ def from_npz(
     )
 
 
-def _grid_of(arrays: Mapping[str, np.ndarray], path: str, periodic: Sequence[str]) -> Grid:
+def _grid_of(arrays: Mapping[str, Any], path: str, periodic: Sequence[str]) -> Grid:
     axes = [
         axis_from_coordinates(name, arrays[name], periodic=name in periodic)
         for name in AXES
@@ -97,6 +142,7 @@ def _grid_of(arrays: Mapping[str, np.ndarray], path: str, periodic: Sequence[str
         raise InputError(
             f"the coordinates in {path} run backwards; flip them together with the data, or give domain=..."
         )
+    periodic_names(periodic, [axis.name for axis, _ in axes])
     return Grid.from_axes([axis for axis, _ in axes])
 
 

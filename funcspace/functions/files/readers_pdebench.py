@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from funcspace.errors import FileError, InputError
+from funcspace.errors import FileError
 from funcspace.functions.files.coordinate_axes import axis_from_coordinates, times_from_coordinates
 from funcspace.functions.files.field_rows import Field, GroupedArray, Task, Tasks, task_data
 from funcspace.functions.files.stored_array import StoredArray, file_stamp, opened
-from funcspace.geometry.grid import Grid
+from funcspace.geometry.grid import Grid, periodic_names
 from funcspace.geometry.grid_axis import Samples
 
 if TYPE_CHECKING:
@@ -73,11 +73,9 @@ def from_pdebench(
         attributes = {
             key: float(value) for key, value in file.attrs.items() if np.ndim(value) == 0 and _is_number(value)
         }
-    unknown = [name for name in periodic if name not in coordinates]
-    if unknown:
-        raise InputError(f"periodic names the axis {unknown[0]!r}, but the axes are {list(coordinates)}")
+    closed = periodic_names(periodic, coordinates)
     parsed = [
-        axis_from_coordinates(name, values, periodic=name in periodic, samples=samples)
+        axis_from_coordinates(name, values, periodic=name in closed, samples=samples)
         for name, values in coordinates.items()
     ]
     grid = Grid.from_axes([axis for axis, _ in parsed])

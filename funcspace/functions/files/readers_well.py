@@ -11,7 +11,7 @@ from funcspace.errors import FileError, InputError
 from funcspace.functions.files.coordinate_axes import axis_from_coordinates, times_from_coordinates
 from funcspace.functions.files.field_rows import Field, Task, Tasks, task_data
 from funcspace.functions.files.stored_array import StoredArray, file_stamp, opened
-from funcspace.geometry.grid import SIDES, Grid
+from funcspace.geometry.grid import SIDES, Grid, periodic_names
 from funcspace.geometry.grid_axis import GridAxis, Samples
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def from_well(
             names = [_text(name) for name in file["dimensions"].attrs["spatial_dims"]]
             coordinates = {name: _coordinates(file["dimensions"][name], name) for name in names}
             conditions = _conditions(file.get("boundary_conditions", {}), names)
-            closed = tuple(periodic) if periodic is not None else tuple(conditions["periodic"])
+            closed = periodic_names(conditions["periodic"] if periodic is None else periodic, coordinates)
             parsed = [
                 axis_from_coordinates(name, values, periodic=name in closed, samples=samples)
                 for name, values in coordinates.items()

@@ -11,6 +11,7 @@ from funcspace.errors import DomainError, InputError
 from funcspace.geometry.meshes.mesh_node_orders import from_theirs
 from funcspace.geometry.meshes.mesh_topology import Topology, quadratic_numbering
 from funcspace.geometry.meshes.reference_cells import FloatArray, IntArray, ReferenceCell
+from funcspace.geometry.number_tensor import refuse_masked
 
 __all__ = [
     "as_cells",
@@ -27,6 +28,7 @@ __all__ = [
 
 def as_nodes(points: Any) -> FloatArray:
     """Coordinates (n, d), d in 1, 2, 3, finite, as a float64 array of our own."""
+    refuse_masked(points, "points")
     array = points.detach().cpu().numpy() if isinstance(points, Tensor) else np.asarray(points)
     if array.dtype.kind not in "fiu":
         raise InputError(f"points must be real numbers; got dtype {array.dtype}")
@@ -44,6 +46,7 @@ def as_nodes(points: Any) -> FloatArray:
 
 def as_cells(cells: Any, n_points: int) -> IntArray:
     """Point indices (m, corners) as int64: whole numbers in range, none twice in one cell, at least one cell."""
+    refuse_masked(cells, "cells")
     array = cells.detach().cpu().numpy() if isinstance(cells, Tensor) else np.asarray(cells)
     if array.ndim != 2:
         raise InputError(f"cells must have shape (m, corners), one row of point indices per cell; got {array.shape}")

@@ -133,12 +133,12 @@ def generate(
     >>> len(made), made.failed, made.data.outputs["u"].space.layout
     (6, (), (16, 16))
     """
-    target = _checked(problem, n, path, first, chunk, workers)
-    n, first = int(n), int(first)
+    target = _checked(problem, n, path, first, chunk, workers, seed)
+    n, first, seed = int(n), int(first), None if seed is None else int(seed)
     parts = PartsFolder(target)
     finished = finished_set(target) if resume else None
     if finished is not None:
-        first, n = _widened(finished, first, n, seed)
+        first, n = _widened(problem, finished, first, n, seed)
     with parts.locked():
         journal = parts.start(_journal(problem, seed, finished), resume=resume)
         if seed is not None and journal["seed"] != seed:
@@ -204,13 +204,15 @@ def _closing(iterator: Any) -> Iterator[None]:
         iterator.close()
 
 
-def _checked(problem: Any, n: int, path: Any, first: int, chunk: int | None, workers: int | None) -> Path:
+def _checked(
+    problem: Any, n: int, path: Any, first: int, chunk: int | None, workers: int | None, seed: int | None
+) -> Path:
     if not callable(getattr(problem, "sample", None)):
         raise InputError(f"a problem must have sample(n, seed, first=...), such as Darcy; got {problem!r}")
-    optional = {"chunk": chunk, "workers": workers}
+    optional = {"chunk": chunk, "workers": workers, "seed": seed}
     given = {name: value for name, value in optional.items() if value is not None}
     for name, value in {"n": n, "first": first, **given}.items():
-        least = 0 if name == "first" else 1
+        least = 0 if name in ("first", "seed") else 1
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise InputError(f"{name} must be a whole number of at least {least}; got {value!r}")
     target = Path(path).absolute()
@@ -221,20 +223,30 @@ def _checked(problem: Any, n: int, path: Any, first: int, chunk: int | None, wor
     return target
 
 
-def _widened(finished: FinishedSet, first: int, n: int, seed: int | None) -> tuple[int, int]:
-    """The range asked for, which must hold all samples that are there."""
-    if seed is not None and seed != finished.seed:
-        raise FileError(
-            f"{finished.path} holds samples of seed {finished.seed}, not {seed}; choose another path, or give "
-            "resume=False to replace it"
-        )
+def _widened(problem: Problem, finished: FinishedSet, first: int, n: int, seed: int | None) -> tuple[int, int]:
+    """The range asked for, which must hold all samples that are there.
+
+    Raises
+    ------
+    FileError
+        When it does not, or the seed is another; the message tells of another problem, too.
+    """
     stop = finished.first + finished.count
+    seeds = seed is not None and seed != finished.seed
+    wrong = [f"holds samples of seed {finished.seed}, not {seed}"] if seeds else []
     if first > finished.first or first + n < stop:
-        raise FileError(
-            f"{finished.path} holds samples {finished.first} to {stop - 1} already, and {first} to {first + n - 1} "
-            "were asked for; load it and take a slice, or give resume=False to replace it"
+        wrong.append(
+            f"holds samples {finished.first} to {stop - 1} already, and {first} to {first + n - 1} were asked for"
         )
-    return first, n
+    if not wrong:
+        return first, n
+    way = "choose another path" if seeds else "load it and take a slice"
+    try:
+        check_same_problem(problem, owners([finished]), finished.seed)
+    except InputError:
+        wrong.append(f"was made by another problem than {problem!r}")
+        way = "choose another path"
+    raise FileError(f"{finished.path} {', and it '.join(wrong)}; {way}, or give resume=False to replace it")
 
 
 def _journal(problem: Problem, seed: int | None, finished: FinishedSet | None) -> dict[str, Any]:

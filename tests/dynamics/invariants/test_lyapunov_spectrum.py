@@ -178,4 +178,31 @@ def test_bad_input_and_divergence():
     with pytest.raises(SolverError, match="not finite at step"):
         m.lyapunov_spectrum(henon, [5.0, 5.0], 100)
     with pytest.raises(SolverError, match="vanished"):
-        m.lyapunov_spectrum(lambda x: x * torch.tensor([0.5, 0.0], dtype=x.dtype), [1.0, 1.0], 100)
+        m.lyapunov_spectrum(lambda x: x * torch.tensor([0.5, 0.0], dtype=x.dtype), [1.0, 1.0], 100, every=5)
+
+
+@pytest.mark.parametrize("rows", [[[1.0, 0.0], [1.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]], [[0.0, 1.0], [0.0, 1.0]]])
+def test_what_a_singular_derivative_annihilates_has_minus_infinity(rows):
+    found = m.lyapunov_spectrum_of_products(np.tile(rows, (200, 1, 1)))
+    assert found[0] == pytest.approx(np.log(np.abs(np.linalg.eigvals(rows)).max()), abs=0.02) and found[1] == -np.inf
+    assert np.isfinite(found.error[0]) and np.isnan(found.error[1])
+    assert float(m.kaplan_yorke_dimension(found)) == pytest.approx(1.0 if found[0] >= 0 else 0.0)
+
+
+def test_random_products_of_rank_two():
+    generator = np.random.default_rng(0)
+    parts = [generator.normal(size=(3000, *shape)) for shape in ((3, 2), (2, 3))]
+    found = m.lyapunov_spectrum_of_products(parts[0] @ parts[1], blocks=10)
+    # the products of the inner parts, 2 by 2, have the other two exponents
+    inner = m.lyapunov_spectrum_of_products(parts[1][1:] @ parts[0][:-1], blocks=10)
+    np.testing.assert_allclose(found.value[:2], inner.value, atol=0.01)
+    assert found[2] == -np.inf
+
+
+def test_arguments_that_equal_defaults_count_for_objects_that_have_others():
+    class Asked:
+        def lyapunov_spectrum(self, steps=100, *, transient=50):
+            return np.array([steps, transient], dtype=float)
+
+    assert list(m.lyapunov_spectrum(Asked(), steps=400, transient=0)) == [400.0, 0.0]
+    assert list(m.lyapunov_spectrum(Asked())) == [100.0, 50.0]

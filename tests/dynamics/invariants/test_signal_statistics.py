@@ -62,6 +62,15 @@ def test_information_of_gaussians(correlation, method):
     assert m.mutual_information(5 * x - 2, y, method) == pytest.approx(found, abs=1e-6)
 
 
+@pytest.mark.parametrize("rounded", [lambda x: np.round(x, 1), lambda x: np.digitize(x, [-0.5, 0.5]).astype(float)])
+def test_information_of_series_with_ties(rounded):
+    x, y = (rounded(series[:5000]) for series in NOISE[:2])
+    assert m.mutual_information(x, y) == pytest.approx(0.0, abs=0.02)
+    _, counts = np.unique(x, return_counts=True)
+    p = counts / len(x)
+    assert m.mutual_information(x, x) == pytest.approx(-(p * np.log(p)).sum(), rel=0.05)  # all of its entropy
+
+
 def test_delayed_information_of_a_map_decays():
     information = m.delayed_mutual_information(logistic(4000), 12)
     assert information[0] > information[1] > information[4] > 0

@@ -92,3 +92,25 @@ def test_bad_input(orbit):
         m.prediction_error(lambda x: x[:, :1], orbit, 3)
     with pytest.raises(InputError, match="rollout"):
         m.prediction_error("model", orbit, 3)
+
+
+class FromSeveral:
+    """Twice the last state less the one before, from three of them; all that it was given comes first."""
+
+    context = 3
+
+    def rollout(self, initial: fs.Function, steps: int) -> torch.Tensor:
+        states = list(initial.coefficients.unbind(1))
+        for _ in range(steps):
+            states.append(2.0 * states[-1] - states[-2])
+        return torch.stack(states, dim=1)
+
+
+def test_rollouts_may_begin_with_all_that_they_were_given():
+    line = torch.arange(60, dtype=torch.float64)[:, None] * torch.tensor([1.0, -0.5], dtype=torch.float64)
+    assert m.prediction_error(FromSeveral(), line, 5) == pytest.approx(0.0, abs=1e-20)
+
+
+def test_a_model_in_place_of_what_fit_returned(orbit):
+    with pytest.raises(InputError, match="give what fit returned"):
+        m.prediction_error(fs.dynamics.ALRNN(2, 4, 1).double(), orbit, 5)

@@ -127,3 +127,10 @@ def test_bad_input():
         m.state_space_divergence(np.tile(truth, 10), np.tile(model, 10), method="histogram")
     with pytest.raises(InputError, match="pseudocount"):
         m.state_space_divergence(truth, model, pseudocount=0.0)
+
+
+def test_what_is_lost_for_good_is_infinitely_far():
+    x = np.random.default_rng(0).normal(size=(300, 7))
+    for factor in (1e155, 1e160, 1e300):
+        assert m.state_space_divergence(x, factor * x) == np.inf
+    assert 0.0 < m.state_space_divergence(x, 100.0 * x) < np.inf

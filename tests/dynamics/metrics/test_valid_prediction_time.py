@@ -75,3 +75,12 @@ def test_bad_input():
         m.valid_prediction_time(TRUTH, LATER, lyapunov=-0.9, step=0.01)
     with pytest.raises(InputError, match="threshold"):
         m.valid_prediction_time(TRUTH, LATER, threshold=-1.0)
+
+
+def test_the_exponent_may_be_an_estimate_or_a_tensor():
+    expected = m.valid_prediction_time(TRUTH, LATER, lyapunov=0.9, scale=1.0, step=0.01)
+    for exponent in (fs.dynamics.Estimate(0.9, 0.1), torch.tensor(0.9, dtype=torch.float64), np.array([0.9])):
+        assert m.valid_prediction_time(TRUTH, LATER, lyapunov=exponent, scale=1.0, step=0.01) == expected
+    for wrong in (fs.dynamics.Estimate([0.9, 0.0], [0.1, 0.1]), -0.9, "fast"):
+        with pytest.raises(InputError, match="lyapunov"):
+            m.valid_prediction_time(TRUTH, LATER, lyapunov=wrong, scale=1.0, step=0.01)

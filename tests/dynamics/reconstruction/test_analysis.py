@@ -127,7 +127,10 @@ def test_exported_equations_are_the_map(name):
         )
         np.testing.assert_allclose(scope["observe"](state.numpy()), model.observe(state).detach().numpy(), rtol=1e-12)
     latex = model.equations("latex")
-    assert latex.startswith(r"\begin{aligned}") and latex.count(r"\begin{pmatrix}") == len(model.scan_weights()[0])
+    assert latex.startswith(r"\begin{aligned}") and latex.count(r"\begin{array}") == len(model.named_weights())
+    rows = {weight.shape[0] for weight in model.named_weights().values()}  # vectors are columns
+    assert {block.split(r"\end{array}")[0].count(r"\\") + 1 for block in latex.split(r"\begin{array}")[1:]} == rows
+    assert "e-" not in latex
 
 
 def test_latent_states_may_be_an_array(tent, tent_orbit):
@@ -174,3 +177,68 @@ def test_bad_questions(tent):
             ask([0, 1, 1, 0])
     with pytest.raises(fs.InputError, match="style must be"):
         tent.equations("matlab")
+
+
+def skew_tent(a):
+    """x -> x / a below a, (1 - x) / (1 - a) above."""
+    model = fs.dynamics.ShallowPLRNN(1, 1, 1).double()
+    with torch.no_grad():
+        model.A.fill_(1.0 / a)
+        model.W1.fill_(-1.0 / (1.0 - a) - 1.0 / a)
+        model.W2.fill_(1.0)
+        model.h2.fill_(-a)
+        model.h1.zero_()
+    return model.requires_grad_(False)
+
+
+@pytest.mark.parametrize("a", [0.1, 0.3, 0.5])
+def test_cycles_that_come_close_are_told_apart(a):
+    # of whichever slopes, as many as of the tent map; the first states of some agree to 1e-6
+    assert [len(found) for found in skew_tent(a).cycles(8).values()] == [2, 1, 2, 3, 6, 9, 18, 30]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_fixed_points_on_a_border_are_found_once(seed):
+    model = fs.dynamics.PLRNN(2, 3, seed=seed).double()
+    z = torch.tensor([0.7, -0.4, 0.0], dtype=torch.float64)
+    with torch.no_grad():
+        model.A.mul_(0.5)  # away from maps with a multiplier of one
+        model.h += z - model.step(z)
+    found = [c for c in model.fixed_points() if c.admissible and np.allclose(c.states[0], z, rtol=0.0, atol=1e-9)]
+    assert len(found) == 1
+
+
+def test_regions_from_which_words_are_made(tent):
+    regions = tent.symbolic_code(np.linspace(-0.5, 0.5, 40)[::-1, None]).regions[::-1]
+    assert [len(c) for c in tent.cycles(3, regions=regions).values()] == [2, 1, 2]
+    assert len(tent.fixed_points(candidates=np.concatenate([regions, regions]))) == 2
+    none = np.zeros((0, 1), dtype=bool)
+    assert tent.cycles(2, regions=none) == {1: [], 2: []} and tent.fixed_points(candidates=none) == []
+
+
+def test_events_of_two_regions_are_told_apart_by_how_long_they_last(tent, tent_orbit):
+    code = tent.symbolic_code(tent_orbit)
+    # Pesin: the exponent is log 2; one region may follow the other after any number of steps
+    assert code.block_entropy(3) / code.event_time == pytest.approx(math.log(2.0), abs=0.02)
+
+
+def test_codes_of_many_regions_need_no_table():
+    states = np.random.default_rng(0).normal(size=(30_000, 40))
+    code = fs.dynamics.ALRNN(3, 40, 40).symbolic_code(states)  # a table of its transitions would take 7 GB
+    assert repr(code) == "SymbolicCode(30000 regions, 29999 transitions, 30000 states)"
+    assert code.topological_entropy() == 0.0  # nothing is visited twice
+    code = fs.dynamics.ALRNN(3, 40, 10).symbolic_code(states)
+    assert code.topological_entropy() == pytest.approx(
+        math.log(np.abs(np.linalg.eigvals(code.graph.astype(float))).max()), rel=1e-9
+    )
+
+
+def test_equations_hold_external_inputs():
+    model = fs.dynamics.ALRNN(2, 5, 3, inputs=2, seed=1).double()
+    scope = {}
+    exec(model.equations(), scope)
+    z, s = torch.randn(2, 5, dtype=torch.float64), torch.randn(2, 1, 2, dtype=torch.float64)
+    expected = model.generate_latent(z, 1, inputs=s)[:, 0]
+    for state, drive, following in zip(z, s[:, 0], expected, strict=True):
+        np.testing.assert_allclose(scope["step"](state.numpy(), drive.numpy()), following.numpy(), rtol=1e-12)
+    assert "C s_t" in model.equations("latex") and "&C = " in model.equations("latex")

@@ -127,3 +127,35 @@ class TestModel:
             fs.fit(kind(2, 4), circle, algorithm=GTF(sequence=10, alpha="adaptive"), epochs=1, progress=False)
         with pytest.raises(fs.InputError, match="starts from at least 10 instants of 2 components; got 3 of 2"):
             kind(2, 4).generate(torch.zeros(1, 3, 2), 5)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_exponents_are_those_of_the_free_run_with_its_memory(name, circle):
+    model = KINDS[name](2, 6, context=3, seed=1).double()
+    found = fs.dynamics.Reconstruction(model, 0.1, ("x", "y")).lyapunov_spectrum(
+        300, transient=0, count=2, initial=circle[:3]
+    )
+    # by hand: tangent vectors along the states (memory, x) that `advance` passes through
+    history = circle[:3].coefficients.reshape(3, 2)
+    memory = model.begin(history[:1])
+    for x in history[:-1]:
+        memory = model.cell(memory, x[None])
+    state = torch.cat([memory[0], history[-1]]).detach()
+
+    def following(z):
+        memory, x = model.advance(z[None, :-2], z[None, -2:])
+        return torch.cat([memory[0], x[0]])
+
+    rows, total = torch.linalg.qr(random(len(state), len(state)))[0], 0.0
+    for _ in range(300):
+        rows, triangle = torch.linalg.qr(torch.func.jacrev(following)(state) @ rows)
+        total = total + triangle.diagonal().abs().log()
+        state = following(state).detach()
+    by_hand = (total / (300 * 0.1)).sort(descending=True).values[:2]
+    torch.testing.assert_close(torch.tensor(found.value), by_hand.detach(), rtol=0.0, atol=0.1)
+    assert float(found.value[0]) > -1.5
+
+
+def test_windows_reach_beyond_what_is_given(circle):
+    with pytest.raises(fs.InputError, match="given the first 20 instants"):
+        fs.fit(fs.dynamics.LSTM(2, 6, context=20), circle, algorithm=STF(interval=5, sequence=12), progress=False)

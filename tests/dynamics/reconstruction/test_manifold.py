@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import funcspace as fs
-from funcspace.dynamics.reconstruction.analysis.polyline import kinked
+from funcspace.dynamics.reconstruction.analysis.polyline import images, kinked
 from tests.dynamics.reconstruction.maps import disturbed
 
 
@@ -220,3 +220,11 @@ def test_bad_input(lozi):
     with pytest.raises(fs.InputError, match="a virtual cycle is no orbit"):
         lonely = almost_linear([0.5, 0.5], [[0.0, 0.0], [0.0, 0.25]], [0.0, -1.0], 1)
         lonely.manifold(next(c for c in lonely.fixed_points() if not c.admissible))
+
+
+def test_of_many_polylines_each_keeps_its_own_crossings(saddle):
+    # each ends just behind the kink, where sums of its number and the place of the crossing are rounded
+    ends = torch.tensor([[0.0, -1.0], [0.0, 1e-13]], dtype=torch.float64)
+    found = images(saddle, [ends + torch.tensor([i, 0.0], dtype=torch.float64) for i in range(20_001)])
+    assert len(found) == 20_001
+    assert max(float(torch.linalg.vector_norm(line.diff(dim=0), dim=1).max()) for line in found) < 2.001

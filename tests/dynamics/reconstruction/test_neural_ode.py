@@ -148,10 +148,10 @@ class TestTraining:
                 model.weights[0].mul_(4.0)
                 model.weights[1].mul_(4.0)
             algorithm = GTF(alpha=0.2, sequence=4, latent_weight=weight)
-            options = {"epochs": 5, "learning_rate": 3e-2, "schedule": "constant", "progress": False}
+            options = {"epochs": 5, "learning_rate": 1e-2, "schedule": "constant", "progress": False}
             fs.fit(model, circle, algorithm=algorithm, **options)
             difficulty.append(model.latent_penalty().item())
-        assert difficulty[1] < 0.5 * difficulty[0], difficulty
+        assert difficulty[1] < 0.3 * difficulty[0], difficulty
 
     def test_rollout_and_files(self, circle, trained, tmp_path):
         run = trained.rollout(circle[:1], 9)

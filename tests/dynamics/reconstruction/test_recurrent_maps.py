@@ -104,7 +104,7 @@ def test_penalties_know_their_minimum():
 def test_bad_arguments():
     with pytest.raises(fs.InputError, match=r"at least as many units.*latent=2, observed=3"):
         fs.dynamics.ALRNN(observed=3, latent=2)
-    with pytest.raises(fs.InputError, match="relu must lie between 0 and latent=5"):
+    with pytest.raises(fs.InputError, match="relu must be a whole number between 0 and latent=5"):
         fs.dynamics.ALRNN(observed=3, latent=5, relu=6)
     with pytest.raises(fs.InputError, match="observed must be a positive integer"):
         fs.dynamics.PLRNN(observed=0, latent=5)

@@ -11,6 +11,7 @@ import torch
 import funcspace as fs
 from funcspace.dynamics.reconstruction.forcing_interval import forcing_interval
 from funcspace.dynamics.reconstruction.forcing_strength import forcing_strength
+from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.dynamics.reconstruction.windows import Windows, as_recording
 from tests.dynamics.reconstruction.maps import disturbed
 
@@ -424,3 +425,124 @@ class TestBadInput:
         broken = trajectory(torch.full((1, 2), math.nan))
         with pytest.raises(fs.InputError, match="NaN or infinity"):
             trained.rollout(broken, 3)
+
+
+@pytest.mark.parametrize("observation", ["identity", "affine", "affine-detached", "network"])
+def test_a_missing_value_does_not_reach_the_gradients(observation):
+    values = torch.randn(30, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    values[10, 1] = torch.nan
+    model = fs.dynamics.ALRNN(3, 5, 1, observation=observation, seed=1).double()
+    task = begun(model, trajectory(values), STF(interval=3, sequence=29, noise=0.0, missing=True))
+    task.loss(model, np.arange(1)).backward()
+    assert all(bool(torch.isfinite(p.grad).all()) for p in model.parameters() if p.grad is not None)
+
+
+def test_the_estimated_interval_bears_gaps():
+    orbit = fs.dynamics.system("Lorenz").trajectory(5000, dt=0.01, seed=0)
+    whole, generator = forcing_interval(as_recording(orbit)), np.random.default_rng(0)
+    for share in (0.3, 0.6):
+        for shape in (orbit.coefficients.shape, (5000, 1)):
+            lost = torch.from_numpy(generator.random(shape) < share).expand(orbit.coefficients.shape)
+            gaps = fs.Function(orbit.space, orbit.coefficients.masked_fill(lost, torch.nan))
+            assert abs(forcing_interval(as_recording(gaps, missing=True)) - whole) <= 0.3 * whole
+    still = torch.ones_like(orbit.coefficients)
+    assert forcing_interval(as_recording([orbit, fs.Function(orbit.space, still)])) == whole
+
+
+def test_other_data_or_inputs_are_another_run(circle, tmp_path):
+    space = fs.FunctionSpace(circle.space.domain, components=("s", "r"))
+    inputs = [fs.Function(space, torch.randn(1500, 2, generator=torch.Generator().manual_seed(k))) for k in (0, 1)]
+
+    def run(data, driving):
+        algorithm = STF(interval=10, sequence=30, inputs=driving)
+        fs.fit(
+            fs.dynamics.ALRNN(2, 4, 1, inputs=2), data, algorithm=algorithm, epochs=1, batch_size=200,
+            folder=tmp_path, progress=False,
+        )  # fmt: skip
+
+    run(circle, inputs[0])
+    run(circle, inputs[0])
+    backwards = fs.Function(circle.space, circle.coefficients.flip(0))
+    for data, driving in ((circle, inputs[1]), (backwards, inputs[0])):
+        with pytest.raises(fs.CheckpointError):
+            run(data, driving)
+
+
+def test_inputs_fit_the_states_they_drive(circle):
+    space = fs.FunctionSpace(circle.space.domain, components=("s", "r"))
+    driving = fs.Function(space, torch.randn(1500, 2, generator=torch.Generator().manual_seed(0)))
+    algorithm = STF(interval=10, sequence=30, inputs=driving)
+    found = fs.fit(fs.dynamics.ALRNN(2, 4, 1, inputs=2), circle, algorithm=algorithm, epochs=1, progress=False)
+    four = fs.Function(circle[:1].space, torch.stack([circle[k : k + 1].coefficients for k in range(4)]))
+
+    def given(*batch, step=0.1):
+        values = torch.randn(*batch, 10, 2, generator=torch.Generator().manual_seed(1))
+        return fs.Function(fs.FunctionSpace(fs.Times(0.0, step, 10), components=("s", "r")), values)
+
+    together = found.rollout(four, 10, inputs=given(4))
+    alone = found.rollout(circle[2:3], 10, inputs=fs.Function(given().space, given(4).coefficients[2]))
+    torch.testing.assert_close(together.coefficients[2], alone.coefficients, rtol=1e-6, atol=1e-6)
+    assert found.rollout(four, 10, inputs=given()).batch_shape == (4,)
+    for wrong in (given(2), given(3), given(step=7.0), given() * math.nan):
+        with pytest.raises(fs.InputError, match="input"):
+            found.rollout(four, 10, inputs=wrong)
+    with pytest.raises(fs.InputError, match="step"):
+        other = fs.Function(fs.FunctionSpace(fs.Times(0.0, 0.7, 1500), components=("s", "r")), driving.coefficients)
+        fs.fit(fs.dynamics.ALRNN(2, 4, 1, inputs=2), circle, algorithm=STF(interval=3, inputs=other), progress=False)
+
+
+@pytest.mark.parametrize("name", ["ALRNN", "centred", "shallow", "clipped dendritic"])
+def test_the_attractor_penalty_is_of_the_map_of_the_last_units(name):
+    model = disturbed(name)
+    weights = model.named_weights()
+    matrix, bias = (weights["W1"], weights["h1"]) if "W1" in weights else (weights["W"], weights["h"])
+    kept = round(0.5 * model.latent)
+    expected = (1.0 - weights["A"][-kept:]).square().sum() + matrix[-kept:].square().sum() + bias[-kept:].square().sum()
+    torch.testing.assert_close(model.attractor_penalty(0.5), expected)
+
+
+@pytest.mark.parametrize("observation", ["identity", "affine", "network"])
+def test_replicas_take_one_state_each(observation):
+    model = fs.dynamics.ClippedShallowPLRNN(3, 5, 7, replicas=4, observation=observation, seed=2)
+    z = torch.randn(4, 5, generator=torch.Generator().manual_seed(0))
+    for apply, x in ((model.step, z), (model.observe, z), (model.start, z[:, :3])):
+        torch.testing.assert_close(apply(x), apply(x[:, None])[:, 0])
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_data_far_from_zero_are_learned_as_well(offset):
+    orbit = fs.dynamics.system("Lorenz").trajectory(500, dt=0.02, seed=0)
+    data = fs.Function(orbit.space, 0.01 * orbit.coefficients + offset)
+    found = fs.fit(fs.dynamics.NVAR(3, degree=2), data, algorithm=fs.dynamics.RidgeRegression(ridge=1e-6))
+    error = found(data[:-1]).coefficients - data.coefficients[found.context :]
+    assert float(error.abs().max() / data.coefficients.std(dim=0).min()) < 1e-3
+
+
+def test_what_cannot_be_validated_is_refused_before_the_training(circle):
+    model, algorithm = fs.dynamics.ALRNN(2, 4, 1), STF(interval=10, sequence=30)
+    with pytest.raises(fs.InputError, match="at least 21 instants"):
+        fs.fit(model, circle, validation=circle[:15], algorithm=algorithm, epochs=10**9, validate_every=10**9)
+    with pytest.raises(fs.InputError, match="monitor must be one of"):
+        fs.fit(model, circle, validation=circle, monitor="typo", algorithm=algorithm, epochs=10**9)
+
+
+def test_numbers_of_numpy_and_wrong_ones():
+    positive_integers(steps=np.int64(3))
+    for wrong in (
+        lambda: GTF(alpha=0.0, final=0.1),
+        lambda: GTF(alpha=(0.0, 0.2), final=0.1),
+        lambda: fs.dynamics.DendriticPLRNN(3, 5, 0),
+        lambda: fs.dynamics.DendriticPLRNN(3, 5, 2.0),
+        lambda: fs.dynamics.ALRNN(3, 5, 1.0),
+        lambda: fs.dynamics.ALRNN(3, 5, 1, inputs=1.5),
+        lambda: fs.dynamics.choose_relu(None, candidates=(1.0,)),
+    ):
+        with pytest.raises(fs.InputError):
+            wrong()
+
+
+def test_steps_however_short_are_compared():
+    t = torch.arange(400, dtype=torch.float64)
+    a, b = (torch.stack([torch.cos(w * t), torch.sin(w * t)], dim=1) for w in (0.1, 0.5))
+    with pytest.raises(fs.InputError, match="same components and step"):
+        as_recording([trajectory(a, step=1e-9), trajectory(b, step=5e-9)])

@@ -230,8 +230,12 @@ def test_what_is_there_is_not_mixed_with_something_else(tmp_path):
     generate(Waves(), 4, path, seed=5, workers=1)
     with pytest.raises(fs.InputError, match=r"another problem than Waves\(2.0\): sample 0 differs"):
         generate(Waves(amplitude=2.0), 8, path, seed=5, workers=1)
-    with pytest.raises(fs.FileError, match="holds samples of seed 5, not 6"):
+    with pytest.raises(fs.FileError, match="holds samples of seed 5, not 6; choose another path"):
         generate(Waves(), 8, path, seed=6, workers=1)
+    with pytest.raises(fs.FileError, match=r"0 to 3 already, and 0 to 1 were.* than Waves\(2.0\); choose another path"):
+        generate(Waves(amplitude=2.0), 2, path, seed=5, workers=1)
+    with pytest.raises(fs.FileError, match=r"of seed 5, not 6, and it holds samples 0 to 3.* made by another problem"):
+        generate(Waves(amplitude=2.0), 2, path, seed=6, workers=1)
     plain = tmp_path / "plain.zarr"
     Waves().sample(2, 0).save(plain)
     with pytest.raises(fs.FileError, match="not a set made by generate"):
@@ -248,6 +252,8 @@ def test_what_is_there_is_not_mixed_with_something_else(tmp_path):
         ({"first": -1}, "first must be"),
         ({"chunk": 0}, "chunk must be"),
         ({"workers": 0}, "workers must be"),
+        ({"seed": -1}, "seed must be a whole number of at least 0; got -1"),
+        ({"seed": 0.5}, "seed must be"),
         ({"n": 2.0}, "n must be"),
         ({"path": "set.npz"}, "must end in .zarr or .nc"),
         ({"path": "nowhere/set.zarr"}, "does not exist"),

@@ -145,7 +145,7 @@ def _necklaces(letters: int, length: int) -> np.ndarray:
 
 
 def _distinct(regions: Tensor) -> Tensor:
-    return regions.unique(dim=0) if len(regions) else regions
+    return regions.unique(dim=0) if regions.numel() else regions[:1]
 
 
 def _recurs(model: Any, orbit: Tensor) -> Tensor:

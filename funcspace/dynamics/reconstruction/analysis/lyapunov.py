@@ -12,6 +12,7 @@ from torch import Tensor
 
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.invariants import lyapunov_spectrum, lyapunov_spectrum_of_products
+from funcspace.dynamics.reconstruction.models.gated_networks import GatedNetwork
 from funcspace.dynamics.reconstruction.models.history_model import HistoryModel
 from funcspace.dynamics.reconstruction.models.linear_readout import LinearReadout
 from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
@@ -29,7 +30,8 @@ def free_run_spectrum(
     """Exponents of the map of a single model, per unit of time, in double precision.
 
     Recurrent maps run in their latent space, with exact Jacobians of each step; closed-form models in the space of what
-    they remember; other models in that of the last `context` observations.
+    they remember, gated networks in that of their memory and the observation; other models in that of the last
+    `context` observations.
 
     Parameters
     ----------
@@ -53,6 +55,19 @@ def free_run_spectrum(
             return model.advance(memory, model.following(x, model.phi(memory))).reshape(state.shape)
 
         return lyapunov_spectrum(following, first.flatten(), steps, transient=transient, dt=dt, **options)
+    if isinstance(model, GatedNetwork):
+        memory = model.begin(history[:1])
+        for x in history[:-1].split(1):
+            memory = model.cell(memory, x)
+
+        def carried(state: Tensor) -> Tensor:
+            rows = state.reshape(-1, model.latent)
+            return torch.cat(
+                model.advance(*rows.split([model.latent - model.observed, model.observed], dim=1)), dim=1
+            ).reshape(state.shape)
+
+        start = torch.cat([memory[0], history[-1]])
+        return lyapunov_spectrum(carried, start, steps, transient=transient, dt=dt, **options)
     if not isinstance(model, HistoryModel):
         raise InputError(f"{type(model).__name__} has no map of a state to the next one")
     kept = history[-model.context :]

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from funcspace.dynamics.arguments import is_number
 from funcspace.dynamics.reconstruction.analysis.cycle import Cycle
 from funcspace.dynamics.reconstruction.analysis.find_cycles import every_region
 from funcspace.dynamics.reconstruction.analysis.polyline import clipped, images, preimages
@@ -107,9 +108,9 @@ def find_manifold(
         raise InputError(f"the cycle has {cycle.states.shape[1]} units; the model has {model.latent}")
     states = torch.from_numpy(cycle.states)
     reach = float(torch.linalg.vector_norm(states, dim=1).max())
-    size = 10.0 * max(reach, 1.0) if extent is None else float(extent)
-    if not size > reach:
-        raise InputError(f"extent must be larger than the norm of the cycle's states, {reach:.3g}; got {extent}")
+    size = 10.0 * max(reach, 1.0) if extent is None else extent
+    if not (is_number(size) and size > reach):
+        raise InputError(f"extent must be larger than the norm of the cycle's states, {reach:.3g}; got {extent!r}")
     basis = _eigenspace(model, cycle, kind)
     dimension = basis.shape[1]
     if dimension == 0:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from funcspace.dynamics.arguments import is_whole
 from funcspace.errors import InputError
 from funcspace.optional import require
 
@@ -154,8 +155,8 @@ def choose_relu(
     from funcspace.training import fit
 
     wanted = sorted(set(candidates))
-    if not wanted or wanted[0] < 0 or wanted[-1] > latent:
-        raise InputError(f"candidates must be numbers between 0 and latent={latent}; got {list(candidates)}")
+    if not wanted or not all(map(is_whole, wanted)) or wanted[0] < 0 or wanted[-1] > latent:
+        raise InputError(f"candidates must be whole numbers between 0 and latent={latent}; got {list(candidates)}")
     if seeds < 2 or steps < 2:
         raise InputError(f"seeds and steps must be at least 2; got {seeds} and {steps}")
     algorithm = algorithm or SparseTeacherForcing()

@@ -60,8 +60,12 @@ class SymbolicCode:
     @cached_property
     def counts(self) -> NDArray[np.int64]:
         """How often each symbol (row) is followed by each (column)."""
-        pairs = self.sequence[:-1] * self.symbols + self.sequence[1:]
-        return np.bincount(pairs, minlength=self.symbols**2).reshape(self.symbols, self.symbols)
+        return np.bincount(self._pairs, minlength=self.symbols**2).reshape(self.symbols, self.symbols)
+
+    @property
+    def _pairs(self) -> NDArray[np.int64]:
+        """The number of each transition, from symbol i to j, i times the number of symbols plus j."""
+        return self.sequence[:-1] * self.symbols + self.sequence[1:]
 
     @cached_property
     def transitions(self) -> NDArray[np.float64]:
@@ -80,16 +84,34 @@ class SymbolicCode:
         return self.sequence[np.concatenate([[True], np.diff(self.sequence) != 0])]
 
     def topological_entropy(self) -> float:
-        """Logarithm of the spectral radius of the graph, nats per step: a bound on what the graph allows."""
-        return float(np.log(np.abs(np.linalg.eigvals(self.graph.astype(float))).max()))
+        """Logarithm of the spectral radius of the graph, nats per step: a bound on what the graph allows.
+
+        Zero where the graph leads along one way only.
+        """
+        from scipy.sparse import csr_array
+        from scipy.sparse.csgraph import connected_components
+
+        rows, columns = np.divmod(np.unique(self._pairs), self.symbols)
+        graph = csr_array((np.ones(len(rows)), (rows, columns)), shape=(self.symbols, self.symbols))
+        count, labels = connected_components(graph, connection="strong")
+        radius = 1.0  # the largest one is that of a strongly connected part
+        for part in np.flatnonzero(np.bincount(labels, minlength=count) > 1):
+            inside = labels == part
+            radius = max(radius, _spectral_radius(graph[inside][:, inside]))
+        return float(np.log(radius))
 
     def block_entropy(self, length: int, *, events: bool = True) -> float:
         """Conditional entropy of the next symbol given `length` - 1 before it, in nats per event (or per step).
 
-        H(length) - H(length - 1) of the empirical distribution of blocks. Divided by the mean time between events it
-        estimates the entropy rate from below, which Pesin's identity sets equal to the sum of the positive exponents.
+        H(length) - H(length - 1) of the empirical distribution of blocks, which falls to the entropy rate as they grow
+        longer. Pesin's identity sets the entropy rate of the dynamics equal to the sum of the positive exponents; that
+        of symbols, divided by the mean time between events, reaches it where they tell orbits apart and the order of
+        events is all that matters. Events of two regions alternate: of these it is how long they last that counts.
         """
-        sequence = self.events if events else self.sequence
+        sequence = self.sequence
+        if events:
+            changes = np.flatnonzero(np.diff(self.sequence))
+            sequence = np.diff(changes) if self.symbols == 2 else self.events
         if length < 1 or len(sequence) <= length:
             raise InputError(f"length must lie between 1 and {len(sequence) - 1}; got {length}")
 
@@ -116,4 +138,15 @@ class SymbolicCode:
         return plot_symbols(self, ax)
 
     def __repr__(self) -> str:
-        return f"SymbolicCode({self.symbols} regions, {int(self.graph.sum())} transitions, {len(self.sequence)} states)"
+        transitions = len(np.unique(self._pairs))
+        return f"SymbolicCode({self.symbols} regions, {transitions} transitions, {len(self.sequence)} states)"
+
+
+def _spectral_radius(graph: Any) -> float:
+    """Of a strongly connected one; dense where it is small."""
+    from scipy.sparse.linalg import eigs
+
+    if graph.shape[0] <= 500:
+        return float(np.abs(np.linalg.eigvals(graph.toarray())).max())
+    start = np.ones(graph.shape[0])
+    return float(np.abs(eigs(graph, k=1, which="LM", v0=start, return_eigenvectors=False))[0])

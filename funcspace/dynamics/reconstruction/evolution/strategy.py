@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from funcspace.dynamics.arguments import is_number
+from funcspace.dynamics.arguments import is_number, is_whole
 from funcspace.dynamics.reconstruction.evolution.task import EvolutionTask
 from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
@@ -97,7 +97,7 @@ class EvolutionStrategy:
         positive_integers(
             anneal=self.anneal, horizon=self.horizon, orbits=self.orbits, steps=self.steps, bins=self.bins
         )
-        if isinstance(self.transient, bool) or not isinstance(self.transient, int) or self.transient < 0:
+        if not (is_whole(self.transient) and self.transient >= 0):
             raise InputError(f"transient must be a whole number of steps that is not negative; got {self.transient!r}")
         if self.bins < 2 or self.steps < 2:
             raise InputError(f"bins and steps must be at least 2; got {self.bins} and {self.steps}")

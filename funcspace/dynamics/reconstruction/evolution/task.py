@@ -15,6 +15,7 @@ from funcspace.dynamics.metrics.state_space_divergence import Occupation
 from funcspace.dynamics.reconstruction.evolution.copies import Copies, spread_out, weight_rows
 from funcspace.dynamics.reconstruction.evolution.kept_topology import KeptTopology
 from funcspace.dynamics.reconstruction.evolution.perturbations import Perturbations
+from funcspace.dynamics.reconstruction.free_run_scores import FREE_RUN_SCORES
 from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
 from funcspace.dynamics.reconstruction.reconstruction_task import mean_square
 from funcspace.dynamics.reconstruction.scan import over_ranges
@@ -102,6 +103,11 @@ class EvolutionTask:
 
     def clip_gradients(self, model: nn.Module, largest: float | None) -> None:
         """Leave the step as it is: its size is the strategy's."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The scores of free runs."""
+        return FREE_RUN_SCORES if self.validation else ()
 
     def validate(self, model: nn.Module) -> dict[str, Any]:
         """Scores of a free run beside each validation trajectory."""

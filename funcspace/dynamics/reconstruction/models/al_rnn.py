@@ -8,9 +8,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from funcspace.dynamics.arguments import is_whole
 from funcspace.dynamics.reconstruction.models.initial_weights import contracting, gaussian
 from funcspace.dynamics.reconstruction.models.observation import ObservationKind
 from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
+from funcspace.dynamics.reconstruction.models.replica_products import product
 from funcspace.dynamics.reconstruction.rare_regions import MOST_UNITS, sign_patterns
 from funcspace.errors import InputError
 
@@ -66,8 +68,8 @@ class ALRNN(PiecewiseLinearRNN):
         super().__init__(
             observed, latent, inputs=inputs, observation=observation, replicas=replicas, generator=generator
         )
-        if not 0 <= relu <= latent:
-            raise InputError(f"relu must lie between 0 and latent={latent}, got {relu}")
+        if not (is_whole(relu) and 0 <= relu <= latent):
+            raise InputError(f"relu must be a whole number between 0 and latent={latent}, got {relu!r}")
         self.relu, self._seed = relu, seed
         lead = self._lead
         self.A = nn.Parameter(contracting(lead, latent, generator).diagonal(dim1=-2, dim2=-1).contiguous())
@@ -86,7 +88,7 @@ class ALRNN(PiecewiseLinearRNN):
         """A z + W Phi(z) + h."""
         linear = self.latent - self.relu
         phi = torch.cat([z[..., :linear], z[..., linear:].relu()], dim=-1)
-        return self._row(self.A, z) * z + phi @ self._matrix(self.W, z) + self._row(self.h, z)
+        return self._row(self.A, z) * z + product(phi, self.W) + self._row(self.h, z)
 
     def region(self, z: Float[Tensor, "... latent"]) -> Bool[Tensor, "... bit"]:
         """Whether each of the last P units is positive."""

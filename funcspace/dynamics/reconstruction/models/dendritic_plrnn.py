@@ -9,8 +9,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from funcspace.dynamics.reconstruction.models.initial_weights import contracting, gaussian, uniform
+from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.dynamics.reconstruction.models.observation import ObservationKind
 from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
+from funcspace.dynamics.reconstruction.models.replica_products import product
 
 __all__ = ["DendriticPLRNN"]
 
@@ -58,6 +60,7 @@ class DendriticPLRNN(PiecewiseLinearRNN):
         super().__init__(
             observed, latent, inputs=inputs, observation=observation, replicas=replicas, generator=generator
         )
+        positive_integers(bases=bases)
         self.bases, self.clipped, self._seed = bases, clipped, seed
         lead = self._lead
         whole = contracting(lead, latent, generator)
@@ -87,7 +90,7 @@ class DendriticPLRNN(PiecewiseLinearRNN):
         if self.clipped:
             branches = branches - z.relu()[..., None]
         phi = (branches * self._row(self.slopes, z)[..., None, :]).sum(dim=-1)
-        return self._row(self.A, z) * z + phi @ self._matrix(self.W, z) + self._row(self.h, z)
+        return self._row(self.A, z) * z + product(phi, self.W) + self._row(self.h, z)
 
     def region(self, z: Float[Tensor, "... latent"]) -> Bool[Tensor, "... bit"]:
         """Whether z_i lies above each H_ib, unit by unit, and for clipped units then whether it is positive."""

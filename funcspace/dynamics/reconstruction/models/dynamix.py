@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from funcspace.dynamics.arguments import is_whole
 from funcspace.dynamics.reconstruction.context_scan import context_scan
 from funcspace.dynamics.reconstruction.models.initial_weights import contracting, gaussian, glorot, uniform
 from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
@@ -74,7 +75,7 @@ class DynaMix(nn.Module):
                 f"the latent state must have at least as many units as there are observations; got latent={latent}, "
                 f"observed={observed}"
             )
-        if isinstance(relu, bool) or not isinstance(relu, int) or not 0 <= relu <= latent:
+        if not (is_whole(relu) and 0 <= relu <= latent):
             raise InputError(f"relu must be an integer between 0 and latent={latent}, got {relu!r}")
         self.observed, self.latent, self.experts, self.relu, self._seed = observed, latent, experts, relu, seed
         generator = torch.Generator().manual_seed(seed)

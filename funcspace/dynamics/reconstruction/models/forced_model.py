@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from funcspace.dynamics.reconstruction.windows import Recording
+from funcspace.dynamics.reconstruction.windows import Recording, standardised_by
 from funcspace.errors import InputError
 
 __all__ = ["ForcedModel", "pulled"]
@@ -60,11 +60,7 @@ class ForcedModel(nn.Module, ABC):
 
     def standardise(self, recordings: list[Recording]) -> list[Recording]:
         """Take over mean and scale of what is to be learned from, one recording for all replicas or one for each."""
-        several = self.replicas is not None
-        for part in ("mean", "scale"):
-            values = torch.stack([getattr(recording, part) for recording in recordings])
-            getattr(self, part).copy_(values if several else values[0])
-        return recordings
+        return standardised_by(self, recordings)
 
     def latent_penalty(self) -> Float[Tensor, "*replicas"]:
         """What a weight on the map penalises."""

@@ -14,10 +14,10 @@ from funcspace.dynamics.reconstruction.models.history_model import check_history
 from funcspace.dynamics.reconstruction.models.initial_weights import uniform
 from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 
-__all__ = ["GRU", "LSTM"]
+__all__ = ["GRU", "LSTM", "GatedNetwork"]
 
 
-class _Gated(ForcedModel):
+class GatedNetwork(ForcedModel):
     """x_{t+1} = x_t + R h_t + c with a hidden state h that gates drive by x."""
 
     gates: int
@@ -107,7 +107,7 @@ class _Gated(ForcedModel):
         return torch.stack(found, dim=1)
 
 
-class LSTM(_Gated):
+class LSTM(GatedNetwork):
     r"""A long short-term memory that predicts the change of the state.
 
     i, f, o = sigmoid(W x_t + U h_{t-1} + b),  g = tanh(W' x_t + U' h_{t-1} + b')
@@ -142,7 +142,7 @@ class LSTM(_Gated):
         return torch.cat([out.sigmoid() * m.tanh(), m], dim=1)
 
 
-class GRU(_Gated):
+class GRU(GatedNetwork):
     r"""A gated recurrent unit that predicts the change of the state.
 
     r, u = sigmoid(W x_t + U h_{t-1} + b),  n = tanh(W' x_t + r (U' h_{t-1}) + b')

@@ -197,7 +197,7 @@ class HierarchicalPLRNN(ShallowMap):
         model = self.for_subjects(len(recordings))
         return fit(
             model, PerReplica(recordings), algorithm=algorithm, epochs=epochs, learning_rate=learning_rate, seed=seed,
-            progress=False,
+            progress=False, precision="64" if self.p.dtype == torch.float64 else "32",
         )  # fmt: skip
 
     def _weight(self, name: str) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from funcspace.dynamics.arguments import is_whole
 from funcspace.dynamics.reconstruction.models.history_model import check_history
 from funcspace.errors import InputError
 
@@ -105,5 +106,5 @@ class LinearReadout(nn.Module, ABC):
 def positive_integers(**values: Any) -> None:
     """Raise an InputError that names the first value that is no positive integer."""
     for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if not (is_whole(value) and value >= 1):
             raise InputError(f"{name} must be a positive integer, got {value!r}")

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from funcspace.dynamics.reconstruction.models.initial_weights import glorot, uniform
+from funcspace.dynamics.reconstruction.models.replica_products import product
 from funcspace.errors import InputError
 
 __all__ = ["Observation", "ObservationKind"]
@@ -79,23 +80,23 @@ class Observation(nn.Module):
             return z[..., : self.observed]
         if self.kind == "network":
             return self._network("decoder", z)
-        return self._times(z, self.matrix)
+        return product(z, self.matrix)
 
     def targets(self, x: Float[Tensor, "... observed"]) -> Float[Tensor, "... forced"]:
         """What the forced units are pulled towards."""
         if self.kind == "identity":
             return x
         if self.kind == "affine-detached":
-            return self._times(x, torch.linalg.pinv(self.matrix.detach()))
+            return product(x, torch.linalg.pinv(self.matrix.detach()))
         return self.start(x)
 
     def start(self, x: Float[Tensor, "... observed"]) -> Float[Tensor, "... latent"]:
         """The latent state that belongs to an observation."""
         if self.kind == "identity":
-            return torch.cat([x, self._times(x, self.lift)], dim=-1) if self.latent > self.observed else x
+            return torch.cat([x, product(x, self.lift)], dim=-1) if self.latent > self.observed else x
         if self.kind == "network":
             return self._network("encoder", x)
-        return self._times(x, torch.linalg.pinv(self.matrix))
+        return product(x, torch.linalg.pinv(self.matrix))
 
     def penalty(self) -> Float[Tensor, "*replicas"]:
         """What a weight on the observation penalises: the size of L, or how far B is from condition one."""
@@ -109,16 +110,5 @@ class Observation(nn.Module):
 
     def _network(self, name: str, x: Tensor) -> Tensor:
         inner, bias, outer = (getattr(self, f"{name}_{part}") for part in ("in", "bias", "out"))
-        shifted = self._times(x, inner) + (bias if self._single else bias.reshape(*_spread(bias, x, 1), bias.shape[-1]))
-        return self._times(torch.nn.functional.silu(shifted), outer)
-
-    def _times(self, x: Tensor, matrix: Tensor) -> Tensor:
-        """The product of x and the transposed matrix, one per replica on the first axis of x where there are any."""
-        if self._single:
-            return x @ matrix.mT
-        return x @ matrix.mT.reshape(*_spread(matrix, x, 2), *matrix.shape[:-3:-1])
-
-
-def _spread(weights: Tensor, x: Tensor, trailing: int) -> tuple[int, ...]:
-    """Leading axes that align (replica, *trailing) with x (replica, ..., unit)."""
-    return (weights.shape[0], *([1] * (x.ndim - 1 - trailing)))
+        aligned = bias if self._single else bias.reshape(len(bias), *([1] * (x.ndim - 2)), -1)
+        return product(torch.nn.functional.silu(product(x, inner) + aligned), outer)

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 __all__ = ["PiecewiseLinearRNN"]
 
+WEIGHTS: dict[Family, tuple[str, ...]] = {  # in the order of the scans
+    "al_rnn": ("A", "W", "h"),
+    "shallow": ("A", "W1", "W2", "h1", "h2"),
+    "dendritic": ("A", "W", "h", "slopes", "thresholds"),
+}
+
 
 class PiecewiseLinearRNN(ForcedModel):
     r"""A map z_t = F(z_{t-1}) + C s_t that is affine on each of finitely many regions, with observations of z.
@@ -54,8 +60,8 @@ class PiecewiseLinearRNN(ForcedModel):
         super().__init__()
         counts = {"observed": observed, "latent": latent, "replicas": 1 if replicas is None else replicas}
         positive_integers(**counts)
-        if inputs < 0:
-            raise InputError(f"inputs must not be negative, got {inputs}")
+        if not (is_whole(inputs) and inputs >= 0):
+            raise InputError(f"inputs must be a whole number that is not negative, got {inputs!r}")
         self.observed, self.latent, self.inputs, self.replicas = observed, latent, inputs, replicas
         self.observation = Observation(observation, observed, latent, replicas=self._lead, generator=generator)
         if inputs:
@@ -85,21 +91,22 @@ class PiecewiseLinearRNN(ForcedModel):
     def scan_weights(self) -> tuple[list[Tensor], tuple[Any, ...]]:
         """Weights and options of the compiled scan of the model's family."""
 
+    def named_weights(self) -> dict[str, Tensor]:
+        """The weights of the map by the names that they have in its formula."""
+        return dict(zip(WEIGHTS[self.family], self.scan_weights()[0], strict=True))
+
     @abstractmethod
     def latent_penalty(self) -> Float[Tensor, "*replicas"]:
         """What a weight on the latent map penalises."""
 
     def attractor_penalty(self, share: float) -> Float[Tensor, "*replicas"]:
         """How far the map of the last units, `share` of them, is from the identity: |1 - A|^2 + |W|^2 + |h|^2 there."""
-        weights, _ = self.scan_weights()
+        weights = self.named_weights()
+        matrix, bias = ("W1", "h1") if self.family == "shallow" else ("W", "h")
         kept = max(1, round(share * self.latent))
-        total = (1.0 - weights[0][..., -kept:]).square().sum(dim=-1)
-        for weight in weights[1:]:
-            if weight.ndim == len(self._lead) + 2 and weight.shape[-2] == self.latent:
-                total = total + weight[..., -kept:, :].square().sum(dim=(-2, -1))
-            elif weight.ndim == len(self._lead) + 1 and weight.shape[-1] == self.latent:
-                total = total + weight[..., -kept:].square().sum(dim=-1)
-        return total
+        total = (1.0 - weights["A"][..., -kept:]).square().sum(dim=-1)
+        total = total + weights[matrix][..., -kept:, :].square().sum(dim=(-2, -1))
+        return total + weights[bias][..., -kept:].square().sum(dim=-1)
 
     def observation_penalty(self) -> Float[Tensor, "*replicas"]:
         """What a weight on the observation penalises; see `Observation`."""
@@ -198,7 +205,10 @@ class PiecewiseLinearRNN(ForcedModel):
         if self.observation.kind == "identity":
             targets = window[..., 1:, :]
         else:
-            targets = self.observation.targets(last[..., 1:, :, :]).movedim(-1, -3)
+            # what is missing must not reach the weights: zero times NaN is NaN in their gradients
+            seen = last[..., 1:, :, :]
+            lifted = self.observation.targets(seen.nan_to_num(nan=0.0))
+            targets = lifted.masked_fill(seen.isnan().any(dim=-1, keepdim=True), torch.nan).movedim(-1, -3)
         targets = targets[..., : self.forceable if forced is None else forced, :, :]
         states = self.scan(start.mT, window.shape[-2] - 1, targets=targets, gain=gain, inputs=inputs)
         return states if latent else self.observe_columns(states)
@@ -225,8 +235,8 @@ class PiecewiseLinearRNN(ForcedModel):
         """The fixed points, admissible ones first, then virtual ones, whose region does not hold them.
 
         Exhaustive where there are at most 2^14 regions or `candidates` are given; else a search, which finds only
-        admissible ones. A region whose J has a multiplier of exactly one has no fixed point or a whole line of them; none
-        is returned of it.
+        admissible ones. A region whose J has a multiplier of exactly one has no fixed point or a whole line of them,
+        and none is returned of it.
 
         Parameters
         ----------
@@ -340,7 +350,10 @@ class PiecewiseLinearRNN(ForcedModel):
         return SymbolicCode.of(single.region(states).numpy(), step)
 
     def equations(self, style: Literal["numpy", "latex"] = "numpy") -> str:
-        """The map as the source of a NumPy function `step(z)`, or as LaTeX; observations are not part of it."""
+        """The map as the source of NumPy functions `step(z)` and `observe(z)`, or as LaTeX, without the observation.
+
+        Of a model with external inputs s it is `step(z, s)`.
+        """
         from funcspace.dynamics.reconstruction.analysis.equations import as_latex, as_numpy
 
         if style not in ("numpy", "latex"):
@@ -367,12 +380,6 @@ class PiecewiseLinearRNN(ForcedModel):
         if self.replicas is None:
             return vector
         return vector.reshape(self.replicas, *([1] * (z.ndim - 2)), vector.shape[-1])
-
-    def _matrix(self, matrix: Tensor, z: Tensor) -> Tensor:
-        """A matrix per replica, shaped to multiply the states (replica, ..., latent) from the right, transposed."""
-        if self.replicas is None:
-            return matrix.mT
-        return matrix.mT.reshape(self.replicas, *([1] * (z.ndim - 3)), *matrix.mT.shape[-2:])
 
     def _single(self) -> None:
         if self.replicas is not None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from funcspace.dynamics.reconstruction.models.initial_weights import contracting
 from funcspace.dynamics.reconstruction.models.observation import ObservationKind
 from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
+from funcspace.dynamics.reconstruction.models.replica_products import product
 
 __all__ = ["PLRNN"]
 
@@ -78,7 +79,7 @@ class PLRNN(PiecewiseLinearRNN):
     def step(self, z: Float[Tensor, "... latent"]) -> Float[Tensor, "... latent"]:
         """A z + W relu(z) + h."""
         phi = ((z - z.mean(dim=-1, keepdim=True)) if self.centred else z).relu()
-        return self._row(self.A, z) * z + phi @ self._matrix(self.W, z) + self._row(self.h, z)
+        return self._row(self.A, z) * z + product(phi, self.W) + self._row(self.h, z)
 
     def region(self, z: Float[Tensor, "... latent"]) -> Bool[Tensor, "... bit"]:
         """Whether each unit is active."""

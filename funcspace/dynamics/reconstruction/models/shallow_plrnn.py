@@ -12,6 +12,7 @@ from funcspace.dynamics.reconstruction.models.initial_weights import contracting
 from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.dynamics.reconstruction.models.observation import ObservationKind
 from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
+from funcspace.dynamics.reconstruction.models.replica_products import product
 
 __all__ = ["ClippedShallowPLRNN", "ShallowMap", "ShallowPLRNN"]
 
@@ -30,15 +31,15 @@ class ShallowMap(PiecewiseLinearRNN):
 
     def step(self, z: Float[Tensor, "... latent"]) -> Float[Tensor, "... latent"]:
         """The latent map."""
-        u = z @ self._matrix(self.W2, z)
+        u = product(z, self.W2)
         psi = (u + self._row(self.h2, z)).relu()
         if self.clipped:
             psi = psi - u.relu()
-        return self._row(self.A, z) * z + psi @ self._matrix(self.W1, z) + self._row(self.h1, z)
+        return self._row(self.A, z) * z + product(psi, self.W1) + self._row(self.h1, z)
 
     def region(self, z: Float[Tensor, "... latent"]) -> Bool[Tensor, "... bit"]:
         """Whether W2 z + h2 is positive, and for clipped units then whether W2 z is."""
-        u = z @ self._matrix(self.W2, z)
+        u = product(z, self.W2)
         shifted = u + self._row(self.h2, z) > 0
         return torch.cat([shifted, u > 0], dim=-1) if self.clipped else shifted
 
