@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from funcspace.dynamics.arguments import is_number, is_whole
+from funcspace.arguments import is_number, is_whole
 from funcspace.errors import InputError
 from funcspace.functions import Function
 from funcspace.geometry import Times

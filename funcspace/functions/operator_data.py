@@ -13,13 +13,13 @@ import torch.utils._pytree
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from funcspace.arguments import whole_number
 from funcspace.errors import DomainError, InputError
 from funcspace.functions.devices import checked_place
 from funcspace.functions.function import Function
 from funcspace.functions.lazy import LazyFunction
 from funcspace.functions.ragged import RaggedFunction
 from funcspace.functions.space import FunctionSpace
-from funcspace.functions.whole_number import whole_number
 from funcspace.geometry.domain import Domain
 from funcspace.geometry.grid_axis import Samples
 from funcspace.geometry.number_tensor import number_tensor

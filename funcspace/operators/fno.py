@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from funcspace.arguments import whole_number
 from funcspace.errors import InputError
 from funcspace.functions import FunctionSpace, OperatorData
-from funcspace.functions.whole_number import whole_number
 from funcspace.operators.grid_data import GridFacts
 from funcspace.operators.seeded import seeded
 from funcspace.operators.uniform_grid import uniform_grid

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from funcspace.arguments import whole_number
 from funcspace.errors import InputError
 from funcspace.functions import FunctionSpace, OperatorData
-from funcspace.functions.whole_number import whole_number
 from funcspace.operators.coefficient_network import CoefficientNetwork
 from funcspace.operators.grid_data import GridFacts
 from funcspace.operators.grid_levels import (

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from funcspace.arguments import whole_number
 from funcspace.atomic_write import atomic_file
 from funcspace.errors import InputError, SolverError
 from funcspace.functions.devices import available_devices
-from funcspace.functions.whole_number import whole_number
 from funcspace.training.algorithm import (
     Algorithm,
     ClippingTask,

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from funcspace.arguments import whole_number
 from funcspace.errors import DomainError, InputError
 from funcspace.functions import Function, FunctionSpace, LazyFunction, OperatorData
 from funcspace.functions.devices import checked_place
 from funcspace.functions.operator_data import check_real, same_space
-from funcspace.functions.whole_number import whole_number
 from funcspace.geometry import Grid
 from funcspace.geometry.number_tensor import number_tensor
 from funcspace.training.losses import squared_norms, zero_truth

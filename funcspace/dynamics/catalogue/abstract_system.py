@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from funcspace.arguments import as_numbers
 from funcspace.dynamics.annotations.annotations import Annotations
-from funcspace.dynamics.arguments import as_numbers
 from funcspace.dynamics.estimate import Estimate
 from funcspace.errors import InputError
 from funcspace.geometry.cached_property import cached_property

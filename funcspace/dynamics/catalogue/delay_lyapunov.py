@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from funcspace.dynamics.arguments import check_counts, entropy_of, is_number
+from funcspace.arguments import check_counts, entropy_of, is_number
 from funcspace.dynamics.catalogue.delay_history import FIT, NODES, Pieces
 from funcspace.dynamics.catalogue.delay_trajectory import History, histories_on_attractor
 from funcspace.dynamics.catalogue.lyapunov import LocalExponents, over_stretches

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from funcspace.dynamics.arguments import check_amounts, check_counts, entropy_of
+from funcspace.arguments import check_amounts, check_counts, entropy_of
 from funcspace.dynamics.catalogue.delay_history import Pieces, pieces_of
 from funcspace.dynamics.catalogue.sampling import (
     START,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from funcspace.dynamics.arguments import check_amounts, check_counts, entropy_of
+from funcspace.arguments import check_amounts, check_counts, entropy_of
 from funcspace.dynamics.catalogue.sampling import Sampling
 from funcspace.dynamics.estimate import Estimate
 from funcspace.errors import InputError

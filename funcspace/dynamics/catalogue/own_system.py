@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from funcspace.dynamics.arguments import as_numbers
+from funcspace.arguments import as_numbers
 from funcspace.dynamics.catalogue.abstract_system import unknown
 from funcspace.dynamics.catalogue.formula import Formula, parameter_arguments
 from funcspace.dynamics.catalogue.system import System

@@ -7,10 +7,10 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
+from funcspace.arguments import check_counts
 from funcspace.dynamics.annotations.annotations import Annotations, KindOfMotion
 from funcspace.dynamics.annotations.measured import measured_annotations
 from funcspace.dynamics.annotations.subsets import Subset, in_subset, of_kind
-from funcspace.dynamics.arguments import check_counts
 from funcspace.dynamics.catalogue import dysts_equations as dysts
 from funcspace.dynamics.catalogue.abstract_system import unknown
 from funcspace.dynamics.catalogue.delay_catalogue import named_delay_system, own_delay_system

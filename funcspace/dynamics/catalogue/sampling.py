@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from funcspace.dynamics.arguments import as_numbers, is_number, is_whole
+from funcspace.arguments import as_numbers, is_number, is_whole
 from funcspace.errors import InputError
 from funcspace.functions import Function, FunctionSpace
 from funcspace.geometry import Times

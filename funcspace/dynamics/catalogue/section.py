@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from funcspace.dynamics.arguments import check_amounts, check_counts, entropy_of, is_number
+from funcspace.arguments import check_amounts, check_counts, entropy_of, is_number
 from funcspace.dynamics.catalogue.torch_field import NEEDS_COMPILED, TorchField
 from funcspace.dynamics.catalogue.trajectory import starts
 from funcspace.dynamics.compiled.expression import Graph

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from funcspace.arguments import as_numbers
 from funcspace.dynamics.annotations.annotations import Annotations
-from funcspace.dynamics.arguments import as_numbers
 from funcspace.dynamics.catalogue.abstract_system import AbstractSystem, numbered
 from funcspace.dynamics.catalogue.formula import Formula
 from funcspace.dynamics.estimate import Estimate

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from funcspace.dynamics.arguments import is_number
+from funcspace.arguments import is_number
 from funcspace.dynamics.catalogue.formula import packed_parameters
 from funcspace.dynamics.integrators.solve import Guards, as_guards, check_tolerance
 from funcspace.errors import InputError, SolverError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from funcspace.dynamics.arguments import as_numbers, check_amounts, check_counts, entropy_of
+from funcspace.arguments import as_numbers, check_amounts, check_counts, entropy_of
 from funcspace.dynamics.catalogue.compiled_function import CompiledFunction
 from funcspace.dynamics.catalogue.formula import Formula
 from funcspace.dynamics.catalogue.sampling import (

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from jaxtyping import Float
 
-from funcspace.dynamics.arguments import is_number
+from funcspace.arguments import is_number
 from funcspace.dynamics.integrators.outcome import DONE, REASONS, STIFF
 from funcspace.errors import InputError, SolverError
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from funcspace.dynamics.arguments import is_number, is_whole
+from funcspace.arguments import is_number, is_whole
 from funcspace.dynamics.series import FloatArray, Series, as_series, unbatched
 from funcspace.errors import InputError
 

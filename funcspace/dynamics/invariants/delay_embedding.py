@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from funcspace.dynamics.arguments import check_counts, is_whole
+from funcspace.arguments import check_counts, is_whole
 from funcspace.dynamics.invariants.autocorrelation import correlations
 from funcspace.dynamics.invariants.mutual_information import delayed_mutual_information
 from funcspace.dynamics.series import as_series, as_signal

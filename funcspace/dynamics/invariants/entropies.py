@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from funcspace.dynamics.arguments import check_counts, is_number, is_whole
+from funcspace.arguments import check_counts, is_number, is_whole
 from funcspace.dynamics.series import FloatArray, as_signal, unbatched
 from funcspace.errors import InputError
 

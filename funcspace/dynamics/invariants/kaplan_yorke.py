@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from funcspace.dynamics.arguments import as_numbers
+from funcspace.arguments import as_numbers
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.series import unbatched
 from funcspace.errors import InputError

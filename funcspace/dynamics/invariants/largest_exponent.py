@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from funcspace.dynamics.arguments import is_number, is_whole
+from funcspace.arguments import is_number, is_whole
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.invariants.autocorrelation import independence_window
 from funcspace.dynamics.invariants.scaling_region import straight_part

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from funcspace.dynamics.arguments import as_numbers, check_counts, entropy_of, is_number, is_whole
+from funcspace.arguments import as_numbers, check_counts, entropy_of, is_number, is_whole
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.series import FloatArray
 from funcspace.errors import InputError, SolverError

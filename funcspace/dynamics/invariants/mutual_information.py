@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from funcspace.dynamics.arguments import is_whole
+from funcspace.arguments import is_whole
 from funcspace.dynamics.series import FloatArray, as_signal, unbatched
 from funcspace.errors import InputError
 

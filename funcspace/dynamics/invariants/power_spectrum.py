@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from funcspace.dynamics.arguments import is_number
+from funcspace.arguments import is_number
 from funcspace.dynamics.series import FloatArray, as_series
 from funcspace.errors import InputError
 

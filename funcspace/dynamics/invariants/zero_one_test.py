@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from funcspace.dynamics.arguments import check_counts, entropy_of, is_whole
+from funcspace.arguments import check_counts, entropy_of, is_whole
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.series import FloatArray, as_signal, unbatched
 from funcspace.errors import InputError

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from funcspace.dynamics.arguments import as_numbers, is_whole
+from funcspace.arguments import as_numbers, is_whole
 from funcspace.dynamics.metrics.pointwise_errors import component_scale
 from funcspace.dynamics.series import FloatArray, paired_series, unbatched
 from funcspace.errors import InputError

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from funcspace.dynamics.arguments import entropy_of
+from funcspace.arguments import entropy_of
 from funcspace.dynamics.series import FloatArray
 
 __all__ = ["mixture_divergence", "reference_mixture_divergence"]

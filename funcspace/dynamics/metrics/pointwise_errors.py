@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from funcspace.dynamics.arguments import as_numbers, check_counts
+from funcspace.arguments import as_numbers, check_counts
 from funcspace.dynamics.series import FloatArray, Series, as_series, paired_series, unbatched
 from funcspace.errors import InputError
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from funcspace.dynamics.arguments import check_counts
+from funcspace.arguments import check_counts
 from funcspace.dynamics.series import FloatArray, Series, as_series, unbatched
 from funcspace.errors import InputError
 from funcspace.functions import Function, FunctionSpace

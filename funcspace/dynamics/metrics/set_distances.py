@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from funcspace.dynamics.arguments import check_counts, entropy_of
+from funcspace.arguments import check_counts, entropy_of
 from funcspace.dynamics.metrics.pointwise_errors import component_scale
 from funcspace.dynamics.series import FloatArray, Series, paired_series, unbatched
 from funcspace.errors import InputError

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from funcspace.dynamics.arguments import as_numbers
+from funcspace.arguments import as_numbers
 from funcspace.dynamics.series import paired_series, unbatched
 from funcspace.errors import InputError
 

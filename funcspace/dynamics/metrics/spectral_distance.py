@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from funcspace.dynamics.arguments import is_whole
+from funcspace.arguments import is_whole
 from funcspace.dynamics.invariants.power_spectrum import Detrend, detrended, smoothed
 from funcspace.dynamics.metrics.pointwise_errors import component_scale, is_constant
 from funcspace.dynamics.series import FloatArray, paired_series, unbatched

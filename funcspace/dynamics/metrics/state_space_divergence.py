@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from funcspace.dynamics.arguments import check_counts, is_number, is_whole
+from funcspace.arguments import check_counts, is_number, is_whole
 from funcspace.dynamics.metrics.mixture_divergence import mixture_divergence, reference_mixture_divergence
 from funcspace.dynamics.metrics.pointwise_errors import component_scale
 from funcspace.dynamics.series import FloatArray, paired_series, unbatched

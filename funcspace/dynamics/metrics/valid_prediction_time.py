@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, SupportsFloat
 
 import numpy as np
 
-from funcspace.dynamics.arguments import as_numbers, is_number
+from funcspace.arguments import as_numbers, is_number
 from funcspace.dynamics.metrics.pointwise_errors import component_scale, smape_terms
 from funcspace.dynamics.series import FloatArray, Series, paired_series, unbatched
 from funcspace.errors import InputError
@@ -126,7 +126,7 @@ def _thresholds(threshold: float | Sequence[float]) -> FloatArray:
 
 def _factor(truth: Series, model: Series, lyapunov: Any, unit: Unit | None) -> float:
     """What one step counts in the unit that is asked for."""
-    if lyapunov is not None and not is_number(lyapunov):  # an Estimate, or an array or tensor of one number
+    if isinstance(lyapunov, SupportsFloat) and not is_number(lyapunov):  # an Estimate, or an array of one number
         one = as_numbers(lyapunov, "lyapunov")
         lyapunov = float(one.ravel()[0]) if one.size == 1 else float("nan")
     if lyapunov is not None and not (is_number(lyapunov) and lyapunov > 0):

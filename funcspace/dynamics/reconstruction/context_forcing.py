@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from funcspace.dynamics.arguments import is_whole
+from funcspace.arguments import is_whole
 from funcspace.dynamics.reconstruction.models.dynamix import DynaMix
 from funcspace.dynamics.reconstruction.recordings_for import check_components
 from funcspace.dynamics.reconstruction.window_recipe import BATCH_SIZE, BATCHES, WINDOW_RECIPE

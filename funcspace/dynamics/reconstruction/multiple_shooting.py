@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from funcspace.dynamics.arguments import is_whole
+from funcspace.arguments import check_counts
 from funcspace.dynamics.reconstruction.forcing_gain import ConstantGain
 from funcspace.dynamics.reconstruction.models.neural_ode import NeuralODE
 from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
@@ -81,10 +81,7 @@ class MultipleShooting:
     def __post_init__(self) -> None:
         if (self.length is None) == (self.segments is None):
             raise InputError(f"give one of length and segments; got length={self.length}, segments={self.segments}")
-        for name in ("length", "segments", "anneal"):
-            value = getattr(self, name)
-            if value is not None and not (is_whole(value) and value >= 1):
-                raise InputError(f"{name} must be a positive integer, got {value!r}")
+        check_counts(length=self.length, segments=self.segments, anneal=self.anneal)
         for name in ("weight", "latent_weight", "observation_weight"):
             if not 0.0 <= getattr(self, name) < float("inf"):
                 raise InputError(f"{name} must be finite and not negative, got {getattr(self, name)}")

@@ -11,14 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from funcspace.arguments import require_counts
 from funcspace.dynamics.estimate import Estimate
 from funcspace.dynamics.reconstruction.free_run_scores import free_run_scores
 from funcspace.dynamics.reconstruction.models.history_model import HistoryModel
-from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.dynamics.reconstruction.recordings_for import check_components, driven
 from funcspace.dynamics.reconstruction.windows import PerReplica, Recording, as_recording
 from funcspace.errors import InputError, SolverError
 from funcspace.functions import Function, FunctionSpace
+from funcspace.functions.devices import checked_place
 from funcspace.geometry import Times
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class Reconstruction:
             When the initial state has other components, another step, too few instants, or is not finite; when inputs
             are missing or do not fit.
         """
-        positive_integers(steps=steps)
+        require_counts(steps=steps)
         if self.steps:
             raise InputError("the replicas make steps of different lengths; run one: reconstruction.replica(index)")
         past = self._states(initial)
@@ -294,6 +295,11 @@ class Reconstruction:
         from funcspace.dynamics.reconstruction.reconstruction_files import save_reconstruction
 
         return save_reconstruction(self, Path(folder))
+
+    def to(self, device: Any) -> Reconstruction:
+        """Move the model to a device; initial states follow, runs come back to the CPU."""
+        self.model.to(checked_place(device))
+        return self
 
     @property
     def parameters(self) -> int:

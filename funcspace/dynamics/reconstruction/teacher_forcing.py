@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from funcspace.dynamics.arguments import is_number
+from funcspace.arguments import is_number, require_counts
 from funcspace.dynamics.reconstruction.forcing_gain import AdaptiveGain, ConstantGain, Gain, PeriodicGain
 from funcspace.dynamics.reconstruction.forcing_interval import forcing_interval
 from funcspace.dynamics.reconstruction.forcing_strength import ESTIMATORS, Estimator
 from funcspace.dynamics.reconstruction.models.forced_model import ForcedModel
-from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.dynamics.reconstruction.reconstruction_task import ReconstructionTask, WindowLoss
 from funcspace.dynamics.reconstruction.recordings_for import described, held_out_recordings, training_recordings
 from funcspace.dynamics.reconstruction.window_recipe import BATCH_SIZE, BATCHES, WINDOW_RECIPE
@@ -50,13 +49,13 @@ class _WindowTraining:
     scores: Mapping[str, Callable[[Reconstruction], float]] | None = None
 
     def __post_init__(self) -> None:
-        positive_integers(sequence=self.sequence)
+        require_counts(sequence=self.sequence)
         for name in ("noise", "latent_weight", "observation_weight", "attractor_weight", "region_weight"):
             value = getattr(self, name)
             if not (is_number(value) and value >= 0):
                 raise InputError(f"{name} must not be negative, and a number; got {value!r}")
         if self.forced is not None:
-            positive_integers(forced=self.forced)
+            require_counts(forced=self.forced)
         if not (is_number(self.rare) and 0.0 < self.rare < 1.0):
             raise InputError(f"rare must lie between 0 and 1, got {self.rare!r}")
         if not 0.0 < self.attractor_share <= 1.0:
@@ -157,7 +156,7 @@ class SparseTeacherForcing(_WindowTraining):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.interval is not None:
-            positive_integers(interval=self.interval)
+            require_counts(interval=self.interval)
 
     def _gain(self, model: ForcedModel, recordings: list[Recording]) -> tuple[Gain, int]:
         interval = self.interval

@@ -159,7 +159,7 @@ def test_a_free_run_settles_before_its_regions_count():
 
 def test_bad_questions(tent):
     for order in (0, 1.5):
-        with pytest.raises(fs.InputError, match="max_order must be a positive integer"):
+        with pytest.raises(fs.InputError, match="max_order must be a whole number of at least 1"):
             tent.cycles(max_order=order)
     for wrong in (torch.zeros(5, 2), np.zeros(5), None, "orbit"):
         with pytest.raises(fs.InputError, match=r"expected one trajectory.*latent states \(time, 1\); got"):
@@ -170,7 +170,7 @@ def test_bad_questions(tent):
         tent.symbolic_code(batch)
     with pytest.raises(fs.InputError, match="the orbit holds NaN"):
         tent.symbolic_code(torch.full((5, 1), math.nan))
-    with pytest.raises(fs.InputError, match="steps must be a positive integer"):
+    with pytest.raises(fs.InputError, match="steps must be a whole number of at least 1"):
         tent.symbolic_code(batch[0], steps=0)
     for ask in (tent.fixed_points, lambda regions: tent.cycles(2, regions=regions)):
         with pytest.raises(fs.InputError, match=r"must be regions \(count, bits=1\) of this map; got \(4,\)"):

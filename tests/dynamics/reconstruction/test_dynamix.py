@@ -276,7 +276,7 @@ class TestBadInput:
         for arguments, options, message in [
             ((3, 2), {}, "at least as many units as there are observations"),
             ((3,), {"relu": 31}, "relu must be an integer between 0 and latent=30, got 31"),
-            ((3,), {"experts": 0}, "experts must be a positive integer, got 0"),
+            ((3,), {"experts": 0}, "experts must be a whole number of at least 1, got 0"),
         ]:
             with pytest.raises(fs.InputError, match=message):
                 DynaMix(*arguments, **options)

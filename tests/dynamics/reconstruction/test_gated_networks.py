@@ -117,7 +117,7 @@ class TestModel:
 
     def test_bad_input(self, name, circle):
         kind = KINDS[name]
-        with pytest.raises(fs.InputError, match="hidden must be a positive integer, got 0"):
+        with pytest.raises(fs.InputError, match="hidden must be a whole number of at least 1, got 0"):
             kind(2, 0)
         with pytest.raises(fs.InputError, match="observes 3 components; the data have 2"):
             fs.fit(kind(3, 4), circle, algorithm=STF(), epochs=1)

@@ -204,9 +204,9 @@ class TestTraining:
 
 class TestBadInput:
     def test_arguments(self):
-        with pytest.raises(fs.InputError, match="features must be a positive integer, got 0"):
+        with pytest.raises(fs.InputError, match="features must be a whole number of at least 1, got 0"):
             Hierarchical(2, subjects=3, features=0)
-        with pytest.raises(fs.InputError, match=r"subjects must be a positive integer, got 2\.5"):
+        with pytest.raises(fs.InputError, match=r"subjects must be a whole number of at least 1, got 2\.5"):
             Hierarchical(2, subjects=2.5)
         with pytest.raises(fs.InputError, match="at least as many units as there are observations"):
             Hierarchical(3, 2, subjects=2)

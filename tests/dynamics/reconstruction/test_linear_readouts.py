@@ -67,7 +67,7 @@ class TestNVAR:
     def test_bad_arguments(self):
         with pytest.raises(fs.InputError, match="degree must be 1, 2 or 3, got 4"):
             NVAR(3, degree=4)
-        with pytest.raises(fs.InputError, match="delays must be a positive integer, got 0"):
+        with pytest.raises(fs.InputError, match="delays must be a whole number of at least 1, got 0"):
             NVAR(3, 0)
         with pytest.raises(fs.InputError, match=r"40 delays of 3 components have 302,621 monomials"):
             NVAR(3, 40, degree=3)

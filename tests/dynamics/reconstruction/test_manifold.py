@@ -198,7 +198,7 @@ def test_bad_input(lozi):
     for nothing in (None, 3, [point]):
         with pytest.raises(fs.InputError, match=r"expected a fixed point or cycle, such as model\.fixed_points"):
             lozi.manifold(nothing)
-    with pytest.raises(fs.InputError, match="steps must be a positive integer, got 0"):
+    with pytest.raises(fs.InputError, match="steps must be a whole number of at least 1, got 0"):
         lozi.manifold(point, steps=0)
     with pytest.raises(fs.InputError, match=r"regions must be regions \(count, bits=1\) of this map; got \(2, 3\)"):
         lozi.manifold(point, "stable", regions=np.zeros((2, 3)))

@@ -227,8 +227,8 @@ class TestBadInput:
         for arguments, message in {
             (): "one of length and segments",
             (("length", 3), ("segments", 4)): "one of length and segments; got length=3, segments=4",
-            (("length", 0),): "length must be a positive integer, got 0",
-            (("segments", 2.5),): "segments must be a positive integer",
+            (("length", 0),): "length must be a whole number of at least 1, got 0",
+            (("segments", 2.5),): "segments must be a whole number of at least 1",
             (("length", 3), ("weight", -1.0)): "weight must be finite and not negative",
             (("length", 3), ("weight", 0.0), ("final", 1.0)): "final and the weight it starts from",
             (("length", 3), ("start_rate", 0.0)): "start_rate must be finite and positive",

@@ -167,8 +167,8 @@ class TestBadInput:
         ("options", "message"),
         [
             ({"hidden": 50}, r"widths of the hidden layers, such as \(50, 50\); got 50"),
-            ({"hidden": (5, 0)}, "hidden must be a positive integer, got 0"),
-            ({"substeps": 0}, "substeps must be a positive integer, got 0"),
+            ({"hidden": (5, 0)}, "hidden must be a whole number of at least 1, got 0"),
+            ({"substeps": 0}, "substeps must be a whole number of at least 1, got 0"),
             ({"heuristic": "cost"}, 'heuristic must be "error" or "stiffness"'),
         ],
     )

@@ -106,9 +106,9 @@ def test_bad_arguments():
         fs.dynamics.ALRNN(observed=3, latent=2)
     with pytest.raises(fs.InputError, match="relu must be a whole number between 0 and latent=5"):
         fs.dynamics.ALRNN(observed=3, latent=5, relu=6)
-    with pytest.raises(fs.InputError, match="observed must be a positive integer"):
+    with pytest.raises(fs.InputError, match="observed must be a whole number of at least 1"):
         fs.dynamics.PLRNN(observed=0, latent=5)
-    with pytest.raises(fs.InputError, match="hidden must be a positive integer, got 0"):
+    with pytest.raises(fs.InputError, match="hidden must be a whole number of at least 1, got 0"):
         fs.dynamics.ClippedShallowPLRNN(3, hidden=0)
     with pytest.raises(fs.InputError, match="observation must be"):
         fs.dynamics.ALRNN(3, 5, 1, observation="linear")

@@ -161,7 +161,7 @@ def test_files(fitted, lorenz, tmp_path):
 
 class TestBadInput:
     def test_model(self):
-        with pytest.raises(fs.InputError, match="degree must be a positive integer, got 0"):
+        with pytest.raises(fs.InputError, match="degree must be a whole number of at least 1, got 0"):
             SINDy(3, 0)
         with pytest.raises(fs.InputError, match="40 components have 135,751 monomials up to degree 4"):
             SINDy(40, 4)

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import funcspace as fs
+from funcspace.arguments import require_counts
 from funcspace.dynamics.reconstruction.forcing_interval import forcing_interval
 from funcspace.dynamics.reconstruction.forcing_strength import forcing_strength
-from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.dynamics.reconstruction.windows import Windows, as_recording
 from tests.dynamics.reconstruction.maps import disturbed
 
@@ -131,7 +131,7 @@ class TestLoss:
         assert task.loss(model, np.arange(1)).item() == pytest.approx(torch.stack(errors).mean().item(), rel=1e-8)
         with pytest.raises(fs.InputError, match="can force 2 units of the model; got forced=3"):
             begun(model, trajectory(values), GTF(sequence=8, forced=3))
-        with pytest.raises(fs.InputError, match="forced must be a positive integer, got 0"):
+        with pytest.raises(fs.InputError, match="forced must be a whole number of at least 1, got 0"):
             STF(forced=0)
 
 
@@ -404,12 +404,12 @@ class TestBadInput:
             (lambda: GTF(alpha="slow"), '"adaptive"'),
             (lambda: GTF(estimator="largest"), "estimator must be one of"),
             (lambda: GTF(alpha=None), "alpha must lie between 0 and 1"),
-            (lambda: STF(interval=0), "interval must be a positive integer, got 0"),
-            (lambda: STF(interval="auto"), "interval must be a positive integer, got 'auto'"),
-            (lambda: STF(forced=1.5), "forced must be a positive integer"),
+            (lambda: STF(interval=0), "interval must be a whole number of at least 1, got 0"),
+            (lambda: STF(interval="auto"), "interval must be a whole number of at least 1, got 'auto'"),
+            (lambda: STF(forced=1.5), "forced must be a whole number of at least 1"),
             (lambda: STF(noise=-1.0), "noise must not be negative"),
-            (lambda: STF(sequence=0), "sequence must be a positive integer"),
-            (lambda: STF(sequence=50.5), "sequence must be a positive integer"),
+            (lambda: STF(sequence=0), "sequence must be a whole number of at least 1"),
+            (lambda: STF(sequence=50.5), "sequence must be a whole number of at least 1"),
         ],
     )
     def test_settings(self, make, message):
@@ -418,7 +418,7 @@ class TestBadInput:
 
     def test_rollouts(self, circle, trained):
         for steps in (0, 1.5):
-            with pytest.raises(fs.InputError, match="steps must be a positive integer"):
+            with pytest.raises(fs.InputError, match="steps must be a whole number of at least 1"):
                 trained.rollout(circle[:1], steps)
         with pytest.raises(fs.InputError, match=r"makes steps of 0\.1"):
             trained.rollout(trajectory(circle.coefficients, step=0.3), 3)
@@ -527,7 +527,7 @@ def test_what_cannot_be_validated_is_refused_before_the_training(circle):
 
 
 def test_numbers_of_numpy_and_wrong_ones():
-    positive_integers(steps=np.int64(3))
+    require_counts(steps=np.int64(3))
     for wrong in (
         lambda: GTF(alpha=0.0, final=0.1),
         lambda: GTF(alpha=(0.0, 0.2), final=0.1),

@@ -10,11 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from funcspace.dynamics.arguments import is_number
+from funcspace.arguments import is_number, require_counts
 from funcspace.dynamics.reconstruction.analysis.cycle import Cycle
 from funcspace.dynamics.reconstruction.analysis.find_cycles import every_region
 from funcspace.dynamics.reconstruction.analysis.polyline import clipped, images, preimages
-from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.errors import InputError
 from funcspace.optional import require
 
@@ -103,7 +102,7 @@ def find_manifold(
         )
     if not cycle.admissible:
         raise InputError("a virtual cycle is no orbit of the map and has no manifolds; give an admissible one")
-    positive_integers(steps=steps, most=most, samples=samples)
+    require_counts(steps=steps, most=most, samples=samples)
     if cycle.states.shape[1] != model.latent:
         raise InputError(f"the cycle has {cycle.states.shape[1]} units; the model has {model.latent}")
     states = torch.from_numpy(cycle.states)

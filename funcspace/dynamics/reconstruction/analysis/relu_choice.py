@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from funcspace.dynamics.arguments import is_whole
+from funcspace.arguments import is_whole
 from funcspace.errors import InputError
 from funcspace.optional import require
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 
-from funcspace.dynamics.arguments import is_number, is_whole
+from funcspace.arguments import is_number, is_whole, require_counts
 from funcspace.dynamics.reconstruction.evolution.task import EvolutionTask
-from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
 from funcspace.dynamics.reconstruction.recordings_for import described, held_out_recordings, training_recordings
 from funcspace.errors import InputError
@@ -94,9 +93,7 @@ class EvolutionStrategy:
     )
 
     def __post_init__(self) -> None:
-        positive_integers(
-            anneal=self.anneal, horizon=self.horizon, orbits=self.orbits, steps=self.steps, bins=self.bins
-        )
+        require_counts(anneal=self.anneal, horizon=self.horizon, orbits=self.orbits, steps=self.steps, bins=self.bins)
         if not (is_whole(self.transient) and self.transient >= 0):
             raise InputError(f"transient must be a whole number of steps that is not negative; got {self.transient!r}")
         if self.bins < 2 or self.steps < 2:

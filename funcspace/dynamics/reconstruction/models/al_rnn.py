@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from funcspace.dynamics.arguments import is_whole
+from funcspace.arguments import is_whole
 from funcspace.dynamics.reconstruction.models.initial_weights import contracting, gaussian
 from funcspace.dynamics.reconstruction.models.observation import ObservationKind
 from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN

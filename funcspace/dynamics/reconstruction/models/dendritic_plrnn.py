@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from funcspace.arguments import require_counts
 from funcspace.dynamics.reconstruction.models.initial_weights import contracting, gaussian, uniform
-from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.dynamics.reconstruction.models.observation import ObservationKind
 from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
 from funcspace.dynamics.reconstruction.models.replica_products import product
@@ -60,7 +60,7 @@ class DendriticPLRNN(PiecewiseLinearRNN):
         super().__init__(
             observed, latent, inputs=inputs, observation=observation, replicas=replicas, generator=generator
         )
-        positive_integers(bases=bases)
+        require_counts(bases=bases)
         self.bases, self.clipped, self._seed = bases, clipped, seed
         lead = self._lead
         whole = contracting(lead, latent, generator)

@@ -9,10 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from funcspace.dynamics.arguments import is_whole
+from funcspace.arguments import is_whole, require_counts
 from funcspace.dynamics.reconstruction.context_scan import context_scan
 from funcspace.dynamics.reconstruction.models.initial_weights import contracting, gaussian, glorot, uniform
-from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.errors import InputError
 
 __all__ = ["Context", "DynaMix"]
@@ -69,7 +68,7 @@ class DynaMix(nn.Module):
 
     def __init__(self, observed: int = 3, latent: int = 30, *, experts: int = 10, relu: int = 2, seed: int = 0) -> None:
         super().__init__()
-        positive_integers(observed=observed, latent=latent, experts=experts)
+        require_counts(observed=observed, latent=latent, experts=experts)
         if latent < observed:
             raise InputError(
                 f"the latent state must have at least as many units as there are observations; got latent={latent}, "

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from funcspace.arguments import require_counts
 from funcspace.dynamics.reconstruction.models.forced_model import ForcedModel, pulled
 from funcspace.dynamics.reconstruction.models.history_model import check_history
 from funcspace.dynamics.reconstruction.models.initial_weights import uniform
-from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 
 __all__ = ["GRU", "LSTM", "GatedNetwork"]
 
@@ -25,7 +25,7 @@ class GatedNetwork(ForcedModel):
 
     def __init__(self, observed: int, hidden: int = 50, *, context: int = 10, seed: int = 0) -> None:
         super().__init__()
-        positive_integers(observed=observed, hidden=hidden, context=context)
+        require_counts(observed=observed, hidden=hidden, context=context)
         self.observed, self.hidden, self.context, self._seed = observed, hidden, context, seed
         generator = torch.Generator().manual_seed(seed)
         bound = hidden**-0.5

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from funcspace.arguments import require_counts
 from funcspace.dynamics.reconstruction.models.initial_weights import contracting, glorot, uniform
-from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.dynamics.reconstruction.models.observation import Observation, ObservationKind
 from funcspace.dynamics.reconstruction.models.shallow_plrnn import ClippedShallowPLRNN, ShallowMap, ShallowPLRNN
 from funcspace.dynamics.reconstruction.windows import PerReplica, Recording
@@ -80,7 +80,7 @@ class HierarchicalPLRNN(ShallowMap):
         observation: ObservationKind = "identity",
         seed: int = 0,
     ) -> None:
-        positive_integers(subjects=subjects, features=features, hidden=hidden)
+        require_counts(subjects=subjects, features=features, hidden=hidden)
         generator = torch.Generator().manual_seed(seed)
         latent = observed if latent is None else latent
         super().__init__(observed, latent, inputs=0, observation=observation, replicas=subjects, generator=generator)

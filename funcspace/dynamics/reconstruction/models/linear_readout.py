@@ -10,11 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from funcspace.dynamics.arguments import is_whole
 from funcspace.dynamics.reconstruction.models.history_model import check_history
-from funcspace.errors import InputError
 
-__all__ = ["LinearReadout", "positive_integers"]
+__all__ = ["LinearReadout"]
 
 
 class LinearReadout(nn.Module, ABC):
@@ -101,10 +99,3 @@ class LinearReadout(nn.Module, ABC):
         """Constructor arguments and the number of trained weights."""
         shown = ", ".join(f"{k}={v!r}" for k, v in self.config.items() if k != "seed")
         return f"{shown}, {self.W.numel():,} parameters"
-
-
-def positive_integers(**values: Any) -> None:
-    """Raise an InputError that names the first value that is no positive integer."""
-    for name, value in values.items():
-        if not (is_whole(value) and value >= 1):
-            raise InputError(f"{name} must be a positive integer, got {value!r}")

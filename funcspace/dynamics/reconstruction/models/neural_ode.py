@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from funcspace.arguments import require_counts
 from funcspace.dynamics.reconstruction.models.forced_model import ForcedModel, pulled
 from funcspace.dynamics.reconstruction.models.history_model import OneStepMap
 from funcspace.dynamics.reconstruction.models.initial_weights import uniform
-from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.dynamics.reconstruction.models.ode_flow import tsit5_flow, tsit5_step
 from funcspace.errors import InputError
 
@@ -67,11 +67,11 @@ class NeuralODE(OneStepMap, ForcedModel):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        positive_integers(observed=observed, substeps=substeps)
+        require_counts(observed=observed, substeps=substeps)
         if not isinstance(hidden, tuple | list):
             raise InputError(f"hidden must be the widths of the hidden layers, such as (50, 50); got {hidden!r}")
         for width in hidden:
-            positive_integers(hidden=width)
+            require_counts(hidden=width)
         if heuristic not in get_args(Heuristic):
             raise InputError(f'heuristic must be "error" or "stiffness", got {heuristic!r}')
         self.observed, self.hidden, self.substeps = observed, tuple(hidden), substeps

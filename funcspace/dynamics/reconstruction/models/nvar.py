@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from funcspace.dynamics.reconstruction.models.linear_readout import LinearReadout, positive_integers
+from funcspace.arguments import require_counts
+from funcspace.dynamics.reconstruction.models.linear_readout import LinearReadout
 from funcspace.errors import InputError
 
 __all__ = ["NVAR"]
@@ -47,7 +48,7 @@ class NVAR(LinearReadout):
     monomials: Tensor
 
     def __init__(self, observed: int, delays: int = 2, *, stride: int = 1, degree: int = 2) -> None:
-        positive_integers(observed=observed, delays=delays, stride=stride, degree=degree)
+        require_counts(observed=observed, delays=delays, stride=stride, degree=degree)
         if degree > 3:
             raise InputError(f"degree must be 1, 2 or 3, got {degree}")
         regressors = comb(delays * observed + degree, degree)

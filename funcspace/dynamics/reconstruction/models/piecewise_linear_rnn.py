@@ -11,10 +11,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from funcspace.dynamics.arguments import is_whole
+from funcspace.arguments import is_whole, require_counts
 from funcspace.dynamics.reconstruction.models.forced_model import ForcedModel
 from funcspace.dynamics.reconstruction.models.initial_weights import glorot
-from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.dynamics.reconstruction.models.observation import Observation, ObservationKind
 from funcspace.dynamics.reconstruction.scan import Family, compiled_scan, has_compiled_scan, plain_scan
 from funcspace.errors import InputError
@@ -59,7 +58,7 @@ class PiecewiseLinearRNN(ForcedModel):
     ) -> None:
         super().__init__()
         counts = {"observed": observed, "latent": latent, "replicas": 1 if replicas is None else replicas}
-        positive_integers(**counts)
+        require_counts(**counts)
         if not (is_whole(inputs) and inputs >= 0):
             raise InputError(f"inputs must be a whole number that is not negative, got {inputs!r}")
         self.observed, self.latent, self.inputs, self.replicas = observed, latent, inputs, replicas
@@ -265,7 +264,7 @@ class PiecewiseLinearRNN(ForcedModel):
         """
         from funcspace.dynamics.reconstruction.analysis.find_cycles import find_cycles
 
-        positive_integers(max_order=max_order)
+        require_counts(max_order=max_order)
         single = self._for_analysis()
         known = self._bits(regions, "regions")
         orders = range(1, max_order + 1)
@@ -339,7 +338,7 @@ class PiecewiseLinearRNN(ForcedModel):
                 f"expected one trajectory, a Function over Times, or latent states (time, {self.latent}); got {what}"
             )
         if steps is not None:
-            positive_integers(steps=steps)
+            require_counts(steps=steps)
             if not (is_whole(transient) and transient >= 0):
                 raise InputError(f"transient must be a whole number of steps that is not negative; got {transient!r}")
             states = single.generate_latent(states[:1], transient + steps)[0, transient:]

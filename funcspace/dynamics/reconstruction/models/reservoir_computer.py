@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from funcspace.dynamics.reconstruction.models.linear_readout import LinearReadout, positive_integers
+from funcspace.arguments import require_counts
+from funcspace.dynamics.reconstruction.models.linear_readout import LinearReadout
 from funcspace.errors import InputError
 
 __all__ = ["ReservoirComputer"]
@@ -63,7 +64,7 @@ class ReservoirComputer(LinearReadout):
         context: int = 50,
         seed: int = 0,
     ) -> None:
-        positive_integers(observed=observed, units=units, context=context)
+        require_counts(observed=observed, units=units, context=context)
         for name, value in {"leak": leak, "density": density}.items():
             if not 0.0 < value <= 1.0:
                 raise InputError(f"{name} must lie in (0, 1], got {value}")

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from funcspace.arguments import require_counts
 from funcspace.dynamics.reconstruction.models.initial_weights import contracting, uniform
-from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.dynamics.reconstruction.models.observation import ObservationKind
 from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
 from funcspace.dynamics.reconstruction.models.replica_products import product
@@ -83,7 +83,7 @@ class _Shallow(ShallowMap):
         replicas: int | None = None,
         seed: int = 0,
     ) -> None:
-        positive_integers(hidden=hidden)
+        require_counts(hidden=hidden)
         generator = torch.Generator().manual_seed(seed)
         latent = observed if latent is None else latent
         super().__init__(

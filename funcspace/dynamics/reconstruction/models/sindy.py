@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from funcspace.arguments import require_counts
 from funcspace.dynamics.reconstruction.models.history_model import OneStepMap
-from funcspace.dynamics.reconstruction.models.linear_readout import positive_integers
 from funcspace.dynamics.reconstruction.models.ode_flow import tsit5_flow
 from funcspace.errors import InputError
 
@@ -54,7 +54,7 @@ class SINDy(OneStepMap, nn.Module):
 
     def __init__(self, observed: int, degree: int = 2, *, substeps: int = 1) -> None:
         super().__init__()
-        positive_integers(observed=observed, degree=degree, substeps=substeps)
+        require_counts(observed=observed, degree=degree, substeps=substeps)
         terms = comb(observed + degree, degree)
         if terms > MOST_TERMS:
             raise InputError(

@@ -9,7 +9,16 @@ import torch
 
 from funcspace.errors import InputError
 
-__all__ = ["as_numbers", "check_amounts", "check_counts", "entropy_of", "is_number", "is_whole"]
+__all__ = [
+    "as_numbers",
+    "check_amounts",
+    "check_counts",
+    "entropy_of",
+    "is_number",
+    "is_whole",
+    "require_counts",
+    "whole_number",
+]
 
 
 def is_whole(value: Any) -> TypeGuard[int]:
@@ -35,11 +44,34 @@ def as_numbers(value: Any, what: str) -> np.ndarray:
         raise InputError(f"{what} must be numbers; got {value!r}") from error
 
 
-def check_counts(**counts: int | None) -> None:
-    """Raise an InputError for a count, by its name, that is no whole number from 1 on; None stands for a default."""
+def whole_number(value: Any, name: str, least: int = 1) -> int:
+    """A count or a seed as an int, from an int or an integer of NumPy.
+
+    Raises
+    ------
+    InputError
+        When it is anything else, such as 3.0 or True, or less than `least`.
+
+    Examples
+    --------
+    >>> whole_number(np.int64(3), "epochs")
+    3
+    """
+    if not (is_whole(value) and value >= least):
+        bound = "that is not negative" if least == 0 else f"of at least {least}"
+        raise InputError(f"{name} must be a whole number {bound}, got {value!r}")
+    return int(value)
+
+
+def require_counts(**counts: Any) -> None:
+    """Raise an InputError for a count, by its name, that is no whole number from 1 on."""
     for name, value in counts.items():
-        if value is not None and not (is_whole(value) and value >= 1):
-            raise InputError(f"{name} must be a whole number, at least 1; got {value!r}")
+        whole_number(value, name)
+
+
+def check_counts(**counts: int | None) -> None:
+    """Like `require_counts`, but None stands for a default."""
+    require_counts(**{name: value for name, value in counts.items() if value is not None})
 
 
 def check_amounts(**amounts: float) -> None:
