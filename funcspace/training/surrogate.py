@@ -114,10 +114,11 @@ class Surrogate:
         }
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
-    def evaluate(self, data: OperatorData, *, batch_size: int = 32) -> dict[str, float]:
+    def evaluate(self, data: OperatorData, *, resample: bool = False, batch_size: int = 32) -> dict[str, float]:
         """Mean relative errors over the samples: `rel_l2` with the mass matrix, `rel_h1` with mass plus stiffness.
 
         With several output functions the two are means over them, and each has its own `rel_l2/name`, `rel_h1/name`.
+        With `resample`, predictions are made on the training space and interpolated onto that of the truth.
 
         Raises
         ------
@@ -142,11 +143,13 @@ class Surrogate:
         sums: dict[str, float] = {}
         for start in range(0, len(data), batch_size):
             rows = data[start : min(start + batch_size, len(data))].in_memory()
-            predicted = self(rows, batch_size=batch_size)
+            predicted = self(rows, resample=resample, batch_size=batch_size)
             by_name = {self.packing.outputs[0].name: predicted} if isinstance(predicted, Function) else predicted
             for name, prediction in by_name.items():
                 truth = rows.outputs[name]
                 space = same_space(truth, name)
+                if resample:
+                    prediction = prediction.to(space, outside="nearest")
                 if space.fingerprint != prediction.space.fingerprint:
                     raise DomainError(f"{name!r} was predicted on {prediction.space!r}, but the truth is on {space!r}")
                 exact = truth.coefficients.double()

@@ -75,6 +75,17 @@ def test_resample_takes_a_mesh(surrogate: fs.Surrogate) -> None:
         surrogate(f)
     expected = surrogate(surrogate.input_space.interpolate(lambda x: 1.5 + 0.2 * x[:, 0]))
     assert torch.allclose(surrogate(f, resample=True).coefficients, expected.coefficients, atol=1e-5)
+    onto_mesh, onto_grid = (_linear(place) for place in (space, surrogate.input_space))
+    with pytest.raises(fs.DomainError, match="resample=True"):
+        surrogate.evaluate(onto_mesh)
+    assert surrogate.evaluate(onto_mesh, resample=True) == pytest.approx(surrogate.evaluate(onto_grid), rel=0.02)
+
+
+def _linear(space: fs.FunctionSpace) -> fs.OperatorData:
+    """Linear inputs and outputs, which are the same functions on every mesh."""
+    one, two = (space.interpolate(rule) for rule in (lambda x: 1.5 + 0.2 * x[:, 0], lambda x: 1.2 + 0.3 * x[:, 1]))
+    a = fs.Function(space, torch.stack([one.coefficients, two.coefficients]), name="a")
+    return fs.OperatorData({"a": a}, {"u": a.with_coefficients(2 * a.coefficients + 1).renamed("u")})
 
 
 def test_inputs_that_do_not_fit_are_refused(surrogate: fs.Surrogate) -> None:
