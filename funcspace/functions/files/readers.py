@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,7 +193,9 @@ def _read_labelled(path: Any, **options: Any) -> OperatorData:
     try:
         if target.is_dir():
             require("zarr", feature="Zarr stores", install=INSTALL)
-            dataset = xr.open_zarr(target, chunks=None, decode_timedelta=False)
+            with warnings.catch_warnings():  # stores of others need not gather their metadata in one place
+                warnings.filterwarnings("ignore", "Failed to open Zarr store with consolidated")
+                dataset = xr.open_zarr(target, chunks=None, decode_timedelta=False)
         else:
             dataset = xr.open_dataset(target, decode_timedelta=False)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
