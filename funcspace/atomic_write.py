@@ -13,7 +13,7 @@ from pathlib import Path
 
 from funcspace.errors import FileError
 
-__all__ = ["atomic_file", "atomic_folder", "replace_folder"]
+__all__ = ["atomic_file", "atomic_folder", "check_folder", "replace_folder"]
 
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
@@ -67,11 +67,7 @@ def atomic_folder(path: str | os.PathLike[str], *, may_replace: Callable[[Path],
     FileError
         When the folder above does not exist, `path` is a file or a folder that may not be replaced, or writing fails.
     """
-    target = _checked(path)
-    if target.exists() and not target.is_dir():
-        raise FileError(f"cannot write the folder {target}: there is a file of that name")
-    if target.is_dir() and any(target.iterdir()) and not (may_replace and may_replace(target)):
-        raise FileError(f"{target} is a folder with other content and is not overwritten; choose another name")
+    target = _checked_folder(path, may_replace)
     temporary = _temporary_name(target)
     try:
         with _reported(target):
@@ -83,6 +79,20 @@ def atomic_folder(path: str | os.PathLike[str], *, may_replace: Callable[[Path],
         _remove_for_good(temporary)
         raise
     _sync(target.parent)
+
+
+def check_folder(path: str | os.PathLike[str], *, may_replace: Callable[[Path], bool] | None = None) -> None:
+    """Raise the FileError that `atomic_folder` would, before the work that fills the folder.
+
+    Folders above it that do not exist yet are taken to be made by then.
+    """
+    target = Path(path).absolute()
+    while not target.parent.exists():
+        target = target.parent
+    temporary = _temporary_name(_checked_folder(target, may_replace))
+    with _reported(target):
+        temporary.mkdir()
+        temporary.rmdir()
 
 
 def _remove_for_good(folder: Path, quiet: float = 0.1, most: float = 3.0) -> None:
@@ -110,6 +120,15 @@ def _checked(path: str | os.PathLike[str]) -> Path:
     target = Path(os.path.abspath(path))
     if not target.parent.is_dir():
         raise FileError(f"cannot write {target}: the folder {target.parent} does not exist")
+    return target
+
+
+def _checked_folder(path: str | os.PathLike[str], may_replace: Callable[[Path], bool] | None) -> Path:
+    target = _checked(path)
+    if target.exists() and not target.is_dir():
+        raise FileError(f"cannot write the folder {target}: there is a file of that name")
+    if target.is_dir() and any(target.iterdir()) and not (may_replace and may_replace(target)):
+        raise FileError(f"{target} is a folder with other content and is not overwritten; choose another name")
     return target
 
 

@@ -6,14 +6,14 @@ import inspect
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 
 import funcspace as fs
-from funcspace.atomic_write import atomic_folder
+from funcspace.atomic_write import check_folder
 from funcspace.errors import FuncspaceError, InputError
 
 __all__ = ["app", "main"]
@@ -313,12 +313,8 @@ def _names(option: str, text: str) -> list[str]:
     return names
 
 
-class _Writable(Exception):
-    """Raised where a folder was about to be written."""
-
-
 def _check_place(output: Path, checkpoints: Path | None) -> None:
-    """Refuse before the training a folder that the surrogate cannot be saved to: begin to write it, and stop."""
+    """Refuse before the training a folder that the surrogate cannot be saved to."""
     from funcspace.training.surrogate_files import DESCRIPTION
 
     if checkpoints is not None and output.resolve() in (checkpoints.resolve(), *checkpoints.resolve().parents):
@@ -326,11 +322,7 @@ def _check_place(output: Path, checkpoints: Path | None) -> None:
             f"--folder {checkpoints} lies in --output {output}, a folder that holds the surrogate and nothing else; "
             "choose another folder for the checkpoints"
         )
-    place = output.absolute()
-    while not place.parent.exists():  # the folders above are made with the surrogate
-        place = place.parent
-    with suppress(_Writable), atomic_folder(place, may_replace=lambda old: (old / DESCRIPTION).exists()):
-        raise _Writable
+    check_folder(output, may_replace=lambda old: (old / DESCRIPTION).exists())
 
 
 @contextmanager

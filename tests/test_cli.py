@@ -171,7 +171,7 @@ def test_info_describes_files_surrogates_and_the_installation(made: Path, capsys
         (["data", "darcy", "-o", "x.nc", "--set", "resolution"], "--set takes name=value"),
         (
             ["data", "darcy", "-o", "x.nc", "-n", "4", "--seed", "-1"],
-            "seed must be a whole number of at least 0; got -1",
+            "seed must be a whole number that is not negative, got -1",
         ),
         (["data", "helmholtz_cavity", "-o", "x.nc", "--set", "resolution=abc"], "resolution"),
         (["fit", "missing.nc", "-o", "out"], "missing.nc"),
