@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from funcspace.arguments import entries_of, number_of, positive_number
 from funcspace.errors import InputError
 from funcspace.functions import Function, FunctionSpace
 from funcspace.functions.space import sample as values_at
@@ -33,12 +34,26 @@ class GaussianRecipe:
     values : (low, high): the coefficient is high where g >= 0 and low elsewhere; None for exp(g).
     sigma : amplitude of the field; by default 1 for thresholds, where it does not matter, and mean variance 1 for
         exp(g).
+
+    Raises
+    ------
+    InputError
+        When a parameter is out of range.
     """
 
     alpha: float
     tau: float
     values: tuple[float, float] | None = None
     sigma: float | None = None
+
+    def __post_init__(self) -> None:
+        positive_number(self.alpha, "alpha")
+        positive_number(self.tau, "tau")
+        if self.sigma is not None and not number_of(self.sigma) >= 0:
+            raise InputError(f"sigma must be a number that is not negative, or None; got {self.sigma!r}")
+        pair = entries_of(self.values)
+        if self.values is not None and not (len(pair) == 2 and all(np.isfinite(number_of(value)) for value in pair)):
+            raise InputError(f"values must be a pair (low, high) of numbers, or None; got {self.values!r}")
 
     def field(self, domain: Domain) -> GaussianField:
         """The field on a domain; for a threshold without its constant mode, as in the published data."""
@@ -65,16 +80,26 @@ RECIPES = {
 }
 
 
-def check_recipe(name: str) -> None:
-    """Raise an InputError that lists the known names unless `name` is one of them."""
-    if name != "multiscale" and name not in RECIPES:
-        raise InputError(f"no coefficient {name!r}; there are {sorted([*RECIPES, 'multiscale'])}, or give a callable")
+def check_recipe(recipe: Any, name: str) -> None:
+    """Raise an InputError unless a recipe is a known name, a GaussianRecipe, a Function or a callable.
+
+    Parameters
+    ----------
+    name : what the recipe is of.
+    """
+    if isinstance(recipe, str):
+        if recipe != "multiscale" and recipe not in RECIPES:
+            known = sorted([*RECIPES, "multiscale"])
+            raise InputError(f"no coefficient {recipe!r}; there are {known}, or give a callable")
+    elif not (isinstance(recipe, GaussianRecipe) or callable(recipe)):
+        raise InputError(f"{name} must be a name, a GaussianRecipe, a callable or a Function; got {recipe!r}")
 
 
 class Coefficient:
     """A source of coefficients on one domain: values at the nodes of its default basis."""
 
     def __init__(self, recipe: Any, domain: Domain) -> None:
+        check_recipe(recipe, "coefficient")
         self.space = FunctionSpace(domain)
         self.recipe: dict[str, Any]
         self._draw: Callable[[np.random.Generator], FloatArray]
@@ -89,8 +114,6 @@ class Coefficient:
             self._draw = lambda generator: multiscale_values(where, generator)
             self.recipe = {"coefficient": "multiscale"}
         elif isinstance(recipe, str | GaussianRecipe):
-            if isinstance(recipe, str):
-                check_recipe(recipe)
             gaussian = RECIPES[recipe] if isinstance(recipe, str) else recipe
             field = gaussian.field(domain)
             draw = field._sampler
@@ -107,11 +130,9 @@ class Coefficient:
             fixed = self.space.interpolate(recipe).coefficients.to(torch.float64).numpy()
             self._draw = lambda generator: fixed
             self.recipe = {"coefficient": recipe.name}
-        elif callable(recipe):
+        else:
             self._draw = _from_callable(recipe, points)
             self.recipe = {"coefficient": getattr(recipe, "__name__", type(recipe).__name__)}
-        else:
-            raise InputError(f"coefficient must be a name, a GaussianRecipe, a callable or a Function; got {recipe!r}")
 
     def values(self, n: int, entropy: Any, first: int, workers: int | None) -> FloatArray:
         """Coefficients of samples first, ..., first + n - 1."""

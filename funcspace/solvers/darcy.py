@@ -6,16 +6,17 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from funcspace.arguments import number_of, whole_number
 from funcspace.errors import InputError
 from funcspace.functions import Function, FunctionSpace, OperatorData
-from funcspace.geometry import Grid, Mesh
+from funcspace.geometry import Grid
 from funcspace.geometry.domain import Domain
 from funcspace.solvers.coefficients import Coefficient, GaussianRecipe, check_recipe
 from funcspace.solvers.poisson import Poisson
+from funcspace.solvers.problem_arguments import check_data, check_iteration, checked_workers, grid_or_mesh, sampling
 
 __all__ = ["Darcy"]
 
@@ -78,19 +79,15 @@ class Darcy:
         if domain is not None and resolution is not None:
             raise InputError("give resolution for the unit square or a domain of your own, not both")
         if domain is None:
-            count = 64 if resolution is None else resolution
-            if not isinstance(count, int | np.integer) or count < 3:
-                raise InputError(f"resolution must be an integer of at least 3 vertices per side; got {resolution!r}")
-            self.domain: Any = Grid(x=(0.0, 1.0, int(count)), y=(0.0, 1.0, int(count)))
-        else:
-            self.domain = domain
-        if not isinstance(self.domain, Grid | Mesh):
-            raise InputError(f"Darcy problems are solved on a Grid or a Mesh; got {type(domain).__name__}")
-        if isinstance(coefficient, str):
-            check_recipe(coefficient)
+            count = 64 if resolution is None else whole_number(resolution, "resolution", least=3)
+            domain = Grid(x=(0.0, 1.0, count), y=(0.0, 1.0, count))
+        self.domain: Any = grid_or_mesh(domain, "Darcy problems are")
+        check_recipe(coefficient, "coefficient")
+        check_data({"source": source})
+        check_iteration(tolerance, 1)
         self.source = source
-        self.tolerance = tolerance
-        self.workers = workers
+        self.tolerance = number_of(tolerance)
+        self.workers = checked_workers(workers)
         self._recipe = coefficient
 
     @cached_property
@@ -104,9 +101,7 @@ class Darcy:
 
     def coefficients(self, n: int, seed: int | None = 0, *, first: int = 0) -> Function:
         """The coefficients of samples first, ..., first + n - 1 alone."""
-        if n < 1 or first < 0:
-            raise InputError(f"n must be at least 1 and first at least 0; got n={n}, first={first}")
-        entropy = np.random.SeedSequence(seed).entropy
+        n, entropy, first = sampling(n, seed, first)
         values = self._coefficient.values(n, entropy, first, self.workers)
         return Function(self.space, torch.from_numpy(values), name="a")
 
@@ -129,7 +124,7 @@ class Darcy:
         seed : any integer >= 0; None draws a fresh one from the operating system, which `attributes["seed"]` keeps.
         first : number of the first sample, to continue a set.
         """
-        chosen = int(np.random.SeedSequence(seed).entropy) if seed is None else seed  # type: ignore[arg-type]
+        n, chosen, first = sampling(n, seed, first)
         a = self.coefficients(n, chosen, first=first)
         u = self.solve(a)
         attributes = {

@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from funcspace.arguments import entries_of, is_whole, number_of, true_or_false
 from funcspace.errors import InputError
 from funcspace.functions import Function, FunctionSpace
 from funcspace.geometry import Grid, Mesh
 from funcspace.geometry.domain import Domain
 from funcspace.solvers.box_modes import AxisModes, BoundaryKind, at_points, shell_order, synthesise
+from funcspace.solvers.problem_arguments import checked_domain, checked_workers, sampling
 from funcspace.solvers.threads import over_threads
 
 __all__ = ["GaussianField", "sample_generator", "unit_sigma"]
@@ -79,16 +81,17 @@ class GaussianField:
         zero_mean: bool = False,
         modes: int | Sequence[int] | None = None,
     ) -> None:
-        d = domain.dim
+        d = checked_domain(domain).dim
         if d > 3:
             raise InputError(f"Gaussian fields are made in 1 to 3 dimensions; the domain has {d}")
-        if not (math.isfinite(alpha) and alpha > d / 2):
+        if not number_of(alpha) > d / 2:
             raise InputError(f"alpha must exceed d/2 = {d / 2} for the field to have values at points; got {alpha}")
-        if not (math.isfinite(tau) and tau > 0 and math.isfinite(sigma) and sigma >= 0 and math.isfinite(mean)):
+        if not (number_of(tau) > 0 and number_of(sigma) >= 0 and math.isfinite(number_of(mean))):
             raise InputError(
-                f"tau must be positive, sigma not negative, mean finite; got tau={tau}, sigma={sigma}, mean={mean}"
+                "tau must be positive, sigma not negative, mean finite; got "
+                f"tau={tau!r}, sigma={sigma!r}, mean={mean!r}"
             )
-        chosen = method or ("spde" if isinstance(domain, Mesh) else "spectral")
+        chosen: Any = ("spde" if isinstance(domain, Mesh) else "spectral") if method is None else method
         if chosen not in ("spectral", "spde"):
             raise InputError(f'method must be "spectral" or "spde"; got {method!r}')
         self.domain, self.alpha, self.tau, self.sigma, self.mean = (
@@ -99,13 +102,15 @@ class GaussianField:
             float(mean),
         )
         self.method: Method = chosen
-        self.zero_mean = bool(zero_mean)
+        self.zero_mean = true_or_false(zero_mean, "zero_mean")
         self.boundary = self._boundary(boundary)
-        self._modes = modes
+        self._modes = None if modes is None else (modes,) * d if is_whole(modes) else entries_of(modes)
+        if self._modes is not None and not (len(self._modes) == d and all(is_whole(m) and m > 0 for m in self._modes)):
+            raise InputError(f"modes must be one positive whole number or one per axis; got {modes!r}")
         if chosen == "spde":
             if not isinstance(domain, Mesh):
                 raise InputError('method "spde" needs a Mesh; grids and clouds take "spectral"')
-            if self.alpha % 2 or zero_mean or len(set(self.boundary)) > 1 or self.boundary[0] == "periodic":
+            if self.alpha % 2 or self.zero_mean or len(set(self.boundary)) > 1 or self.boundary[0] == "periodic":
                 raise InputError(
                     "on a mesh the field solves a sparse system alpha/2 times: alpha must be even, boundary one of "
                     f"'neumann' and 'dirichlet', zero_mean False; got alpha={alpha}, boundary={boundary!r}, "
@@ -113,7 +118,7 @@ class GaussianField:
                 )
 
     def _boundary(self, boundary: BoundaryKind | Sequence[BoundaryKind]) -> tuple[BoundaryKind, ...]:
-        given = (boundary,) * self.domain.dim if isinstance(boundary, str) else tuple(boundary)
+        given = (boundary,) * self.domain.dim if isinstance(boundary, str) else entries_of(boundary)
         kinds: list[Any] = list(given)
         if len(kinds) != self.domain.dim or any(kind not in ("neumann", "dirichlet", "periodic") for kind in kinds):
             raise InputError(
@@ -150,9 +155,7 @@ class GaussianField:
         first : number of the first sample.
         workers : number of threads; all cores by default.
         """
-        if n < 1 or first < 0:
-            raise InputError(f"n must be at least 1 and first at least 0; got n={n}, first={first}")
-        entropy = np.random.SeedSequence(seed).entropy
+        n, entropy, first = sampling(n, seed, first)
         values = np.empty((n, self.space.n_dofs))
         draw = self._sampler
 
@@ -160,7 +163,7 @@ class GaussianField:
             for i in range(start, stop):
                 values[i] = draw(sample_generator(entropy, first + i)).ravel()
 
-        over_threads(work, n, workers)
+        over_threads(work, n, checked_workers(workers))
         values += self.mean
         return Function(self.space, torch.from_numpy(values.reshape(n, *self.space.coefficient_shape)), name="g")
 
@@ -190,12 +193,7 @@ class GaussianField:
         )
 
     def _mode_counts(self, default: tuple[int, ...]) -> tuple[int, ...]:
-        if self._modes is None:
-            return default
-        counts = (self._modes,) * len(default) if isinstance(self._modes, int) else tuple(self._modes)
-        if len(counts) != len(default) or min(counts) < 1:
-            raise InputError(f"modes must be one positive number or one per axis; got {self._modes!r}")
-        return counts
+        return default if self._modes is None else self._modes
 
     @cached_property
     def amplitudes(self) -> FloatArray:

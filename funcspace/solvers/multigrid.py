@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from funcspace.errors import InputError, SolverError
+from funcspace.solvers.problem_arguments import check_iteration, checked_workers
 from funcspace.solvers.threads import over_threads
 
 __all__ = ["GridSolution", "cell_means", "solve_grid", "vertex_load"]
@@ -125,6 +126,8 @@ def solve_grid(
     >>> round(float(found.values.max()), 4)
     0.0737
     """
+    check_iteration(tolerance, max_iterations)
+    workers = checked_workers(workers)
     coordinates = [np.ascontiguousarray(np.asarray(axis, dtype=np.float64)) for axis in axes]
     dim = len(coordinates)
     if dim not in (1, 2):

@@ -17,6 +17,7 @@ from funcspace.geometry.domain import Domain
 from funcspace.solvers.assembly import Assembly, FacetAssembly, SparsePattern
 from funcspace.solvers.front_factor import FrontFactor
 from funcspace.solvers.lane_systems import LaneSystems
+from funcspace.solvers.problem_arguments import by_part, check_data, check_iteration, checked_workers
 from funcspace.solvers.problem_data import Data, batch_shape, check_coefficient, values_at
 from funcspace.solvers.sparse_systems import Method, choose_method, factorise
 from funcspace.solvers.threads import over_columns, over_threads
@@ -99,16 +100,13 @@ class Poisson:
         workers: int | None = None,
     ) -> None:
         self.space = FunctionSpace(domain, element)
-        if not 0.0 < tolerance < 1.0:
-            raise InputError(f"tolerance must lie between 0 and 1; got {tolerance}")
-        if max_iterations < 1:
-            raise InputError(f"max_iterations must be at least 1; got {max_iterations}")
+        check_iteration(tolerance, max_iterations)
         choose_method(method, 1, 1)
         self.coefficient, self.source, self.reaction = coefficient, source, reaction
-        self.neumann, self.robin = dict(neumann or {}), dict(robin or {})
-        self.dirichlet = None if dirichlet is None else dict(dirichlet)
+        self.neumann, self.robin = by_part(neumann, "neumann"), by_part(robin, "robin")
+        self.dirichlet = None if dirichlet is None else by_part(dirichlet, "dirichlet")
         self.method: Method = method
-        self.tolerance, self.max_iterations, self.workers = tolerance, max_iterations, workers
+        self.tolerance, self.max_iterations, self.workers = tolerance, max_iterations, checked_workers(workers)
         self._made: dict[str, Any] = {}
         known = set(domain.boundary)
         for kind, parts in (("dirichlet", self.dirichlet or {}), ("neumann", self.neumann), ("robin", self.robin)):
@@ -123,6 +121,7 @@ class Poisson:
             raise InputError(
                 f"the part {sorted(both)[0]!r} has a Neumann and a Robin condition; a Robin one holds both"
             )
+        check_data(self._all_data(), ("coefficient",), not_negative=("reaction",))
 
     def with_data(self, **data: Any) -> Poisson:
         """The same problem with some of coefficient, source, reaction, dirichlet, neumann, robin replaced.

@@ -76,6 +76,8 @@ def problem(name: str, /, **options: Any) -> Any:
 
 def problem_class(name: str) -> Any:
     """The class of a problem, imported now; an InputError with suggestions where the name is unknown."""
+    if not isinstance(name, str):
+        raise InputError(f"a problem is named by a text, such as 'darcy'; got {name!r}")
     key = name.lower().replace("-", "_")
     if key not in PROBLEMS:
         raise InputError(f"no problem {name!r}{_meant(key, list(PROBLEMS))}; there is {', '.join(sorted(PROBLEMS))}")

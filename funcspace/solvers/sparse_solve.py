@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from funcspace.errors import InputError, SolverError
+from funcspace.solvers.problem_arguments import checked_workers
 from funcspace.solvers.threads import over_threads
 
 __all__ = ["sparse_solve"]
@@ -60,6 +61,10 @@ def sparse_solve(
     >>> torch.autograd.grad(x[0], entries)[0].tolist()
     [-0.75, -0.5, 0.16666666666666666]
     """
+    for name, values in {"entries": entries, "right": right, "rows": rows, "columns": columns}.items():
+        if not isinstance(values, Tensor) or not values.ndim:
+            raise InputError(f"{name} must be a tensor of one axis or more; got {values!r}")
+    workers = checked_workers(workers)
     n = right.shape[-1]
     if rows.shape != columns.shape or rows.ndim != 1 or entries.shape[-1:] != rows.shape:
         raise InputError(

@@ -102,7 +102,7 @@ def test_bad_input():
         Darcy(resolution=2)
     with pytest.raises(InputError, match="not both"):
         Darcy(resolution=9, domain=Grid(x=(0.0, 1.0, 9), y=(0.0, 1.0, 9)))
-    with pytest.raises(InputError, match="n must be at least 1"):
+    with pytest.raises(InputError, match="n must be a whole number of at least 1"):
         Darcy(resolution=9).sample(0)
     with pytest.raises(InputError, match="positive"):
         Darcy(lambda x: x[:, 0] - 0.5, resolution=9).sample(1)

@@ -160,5 +160,5 @@ def test_bad_parameters():
         GaussianField(mesh, alpha=3.0)
     with pytest.raises(InputError, match="needs a Mesh"):
         GaussianField(grid, method="spde")
-    with pytest.raises(InputError, match="n must be at least 1"):
+    with pytest.raises(InputError, match="n must be a whole number of at least 1"):
         GaussianField(grid).sample(0)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from funcspace.arguments import entries_of, is_whole, number_of, positive_number, true_or_false
 from funcspace.errors import DomainError, InputError, SolverError
 from funcspace.functions import Function, FunctionSpace, OperatorData
 from funcspace.geometry import Grid, Times
@@ -24,6 +25,7 @@ from funcspace.solvers.conservation.ideal_gas import (
     primitive_from_conserved,
 )
 from funcspace.solvers.gaussian_fields import sample_generator
+from funcspace.solvers.problem_arguments import checked_workers, sampling
 from funcspace.solvers.threads import over_threads
 
 __all__ = ["Euler"]
@@ -115,15 +117,14 @@ class Euler:
             initial_states(initial, domain.dim)
         if limiter not in LIMITERS:
             raise InputError(f"limiter must be one of {', '.join(LIMITERS)}; got {limiter!r}")
-        if not (np.isfinite(courant) and 0.0 < courant <= 1.0):
-            raise InputError(f"courant must lie in (0, 1], above which the scheme is unstable; got {courant}")
-        if stages not in STAGES:
+        if not 0.0 < number_of(courant) <= 1.0:
+            raise InputError(f"courant must lie in (0, 1], above which the scheme is unstable; got {courant!r}")
+        if not (is_whole(stages) and stages in STAGES):
             raise InputError(f"stages must be 2 or 3; got {stages!r}")
-        if step is not None and not (np.isfinite(step) and step > 0.0):
-            raise InputError(f"step must be positive; got {step}")
         self.domain, self.initial, self.gamma = domain, initial, check_gamma(gamma)
-        self.boundary, self.limiter, self.courant, self.stages = boundary, limiter, float(courant), stages
-        self.step, self.workers, self.compiled = step, workers, compiled
+        self.boundary, self.limiter, self.courant, self.stages = boundary, limiter, float(courant), int(stages)
+        self.step = None if step is None else positive_number(step, "step")
+        self.workers, self.compiled = checked_workers(workers), true_or_false(compiled, "compiled")
         self.times = _checked_times(times)
         self._kinds, self._inflow = side_conditions(boundary, domain)
 
@@ -140,9 +141,10 @@ class Euler:
         """
         if self.domain.dim == 1 and not isinstance(velocity, list | tuple):
             velocity = (velocity,)
-        if len(velocity) != self.domain.dim:
-            raise InputError(f"velocity must have {self.domain.dim} entries; got {len(velocity)}")
-        columns = [self._cells(value) for value in (density, *velocity, pressure)]
+        entries = entries_of(velocity)
+        if len(entries) != self.domain.dim:
+            raise InputError(f"velocity must have {self.domain.dim} entries; got {len(entries)}")
+        columns = [self._cells(value) for value in (density, *entries, pressure)]
         return self._function(np.stack(np.broadcast_arrays(*columns), axis=-1), "initial data")
 
     def _cells(self, value: Any) -> FloatArray:
@@ -259,10 +261,7 @@ class Euler:
         seed : any integer >= 0; None draws a fresh one, which `attributes["seed"]` keeps.
         first : number of the first sample.
         """
-        if n < 1 or first < 0:
-            raise InputError(f"n must be at least 1 and first at least 0; got n={n}, first={first}")
-        chosen = int(np.random.SeedSequence(seed).entropy) if seed is None else seed  # type: ignore[arg-type]
-        entropy = np.random.SeedSequence(chosen).entropy
+        n, entropy, first = sampling(n, seed, first)
         draw = self._draw
         start = self._function(np.stack([draw(sample_generator(entropy, first + i)) for i in range(n)]), "initial data")
         state = self._solve(start, self.times, first)
@@ -274,7 +273,7 @@ class Euler:
             "gamma": self.gamma,
             "scheme": f"MUSCL ({self.limiter}), HLLC, SSP-RK{self.stages}, Courant number {self.courant}",
             "times": self.times.instants.tolist() if isinstance(self.times, Times) else self.times,
-            "seed": chosen,
+            "seed": entropy,
             "first": first,
         }
         return OperatorData({"initial": start}, {"state": state}, {}, boundary, attributes)
@@ -306,7 +305,7 @@ def _unit_box(initial: Any, resolution: int | None, periodic: bool) -> Grid:
 
     plane = isinstance(initial, FourStates) or initial in ("quadrants", "lax_liu")
     count = (128 if plane else 256) if resolution is None else resolution
-    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 4:
+    if not (is_whole(count) and count >= 4):
         raise InputError(f"resolution must be a whole number of at least 4 cells per side; got {resolution!r}")
     axes = AXES[: 1 + plane]
     return Grid(samples="cells", periodic=axes if periodic else (), **dict.fromkeys(axes, (0.0, 1.0, int(count))))
@@ -328,8 +327,8 @@ def _checked_times(times: Any) -> Times | float:
         if times.start < 0.0:
             raise InputError(f"the initial state is that of time 0; times start at {times.start}")
         return times
-    if isinstance(times, int | float) and not isinstance(times, bool) and np.isfinite(times) and times > 0:
-        return float(times)
+    if number_of(times) > 0:
+        return number_of(times)
     raise InputError(f"times must be Times, a list of instants or a positive final time; got {times!r}")
 
 

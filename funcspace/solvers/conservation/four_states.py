@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from funcspace.arguments import entries_of, is_whole, number_of, positive_number
 from funcspace.errors import InputError
 
 __all__ = ["LAX_LIU", "FourStates", "lax_liu"]
@@ -24,6 +25,11 @@ class FourStates:
     upper_right, upper_left, lower_left, lower_right : the states of quadrants 1 to 4.
     centre : the point.
     time : when published solutions of the configuration are shown.
+
+    Raises
+    ------
+    InputError
+        When a state is not admissible.
     """
 
     upper_right: State
@@ -32,6 +38,20 @@ class FourStates:
     lower_right: State
     centre: tuple[float, float] = (0.5, 0.5)
     time: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name in ("upper_right", "upper_left", "lower_left", "lower_right"):
+            state = getattr(self, name)
+            numbers = [number_of(value) for value in entries_of(state)]
+            if len(numbers) != 4 or not np.isfinite(numbers).all() or numbers[0] <= 0.0 or numbers[3] <= 0.0:
+                raise InputError(
+                    f"{name} must be (density, x velocity, y velocity, pressure) with positive density and pressure; "
+                    f"got {state!r}"
+                )
+        centre = [number_of(value) for value in entries_of(self.centre)]
+        if len(centre) != 2 or not np.isfinite(centre).all():
+            raise InputError(f"centre must be two finite coordinates; got {self.centre!r}")
+        positive_number(self.time, "time")
 
     def __call__(self, points: Any) -> NDArray[np.float64]:
         """Density, velocities and pressure at points (n, 2): (n, 4)."""
@@ -58,7 +78,7 @@ def lax_liu(number: int) -> FourStates:
     >>> lax_liu(3).upper_right, lax_liu(3).time
     ((1.5, 0.0, 0.0, 1.5), 0.3)
     """
-    if number not in LAX_LIU:
+    if not (is_whole(number) and number in LAX_LIU):
         raise InputError(f"the configurations of Lax and Liu have the numbers 1 to {len(LAX_LIU)}; got {number!r}")
     return LAX_LIU[number]
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from funcspace.arguments import entries_of, number_of
 from funcspace.errors import InputError
 from funcspace.geometry import Grid
 
@@ -60,7 +61,7 @@ def side_conditions(
             states[number, :4] = _inflow_state(condition, grid.dim, side)
         elif condition == "periodic":
             raise InputError(f"for periodic sides give the grid a periodic axis: Grid(..., periodic=({axis.name!r},))")
-        elif condition not in KINDS:
+        elif not (isinstance(condition, str) and condition in KINDS):
             raise InputError(f'{side!r} must be "outflow", "reflecting" or an Inflow(...); got {condition!r}')
         else:
             kinds[number] = KINDS[condition]
@@ -68,10 +69,10 @@ def side_conditions(
 
 
 def _inflow_state(inflow: Inflow, dim: int, side: str) -> list[float]:
-    velocity = [float(v) for v in inflow.velocity]
-    values = [inflow.density, *velocity, inflow.pressure]
-    if len(velocity) != dim or not np.isfinite(values).all() or inflow.density <= 0 or inflow.pressure <= 0:
+    values = [number_of(value) for value in (inflow.density, *entries_of(inflow.velocity), inflow.pressure)]
+    density, *velocity, pressure = values
+    if len(velocity) != dim or not np.isfinite(values).all() or density <= 0 or pressure <= 0:
         raise InputError(
             f"the inflow at {side!r} needs positive density and pressure and {dim} components of velocity; got {inflow}"
         )
-    return [inflow.density, *velocity, *[0.0] * (2 - dim), inflow.pressure]
+    return [density, *velocity, *[0.0] * (2 - dim), pressure]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from funcspace.arguments import number_of
 from funcspace.errors import InputError
 
 __all__ = ["check_gamma", "check_primitive", "conserved_from_primitive", "primitive_from_conserved"]
@@ -14,9 +15,10 @@ FloatArray = NDArray[np.float64]
 
 def check_gamma(gamma: float) -> float:
     """The ratio of specific heats as a float; an InputError unless it exceeds 1."""
-    if not (np.isfinite(gamma) and gamma > 1.0):
-        raise InputError(f"gamma, the ratio of specific heats, must exceed 1; got {gamma}")
-    return float(gamma)
+    number = number_of(gamma)
+    if not number > 1.0:
+        raise InputError(f"gamma, the ratio of specific heats, must be a number above 1; got {gamma!r}")
+    return number
 
 
 def conserved_from_primitive(primitive: FloatArray, gamma: float) -> FloatArray:

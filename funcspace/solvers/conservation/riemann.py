@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from funcspace.arguments import as_numbers, entries_of, number_of
 from funcspace.errors import InputError
 from funcspace.solvers.conservation.ideal_gas import check_gamma
 
@@ -52,7 +54,7 @@ def riemann_solution(left: State, right: State, speeds: Any, gamma: float = 1.4)
     """
     sides = (_checked(left, "left"), _checked(right, "right"))
     gamma = check_gamma(gamma)
-    xi = np.asarray(speeds, dtype=np.float64)
+    xi = as_numbers(speeds, "speeds x/t")
     if not np.isfinite(xi).all():
         raise InputError("speeds x/t must be finite")
     pressure, velocity = _star(*sides, gamma)
@@ -90,11 +92,22 @@ class RiemannProblem:
     ----------
     left, right : (density, velocity, pressure).
     position : where they meet.
+
+    Raises
+    ------
+    InputError
+        When a state is not admissible.
     """
 
     left: tuple[float, float, float]
     right: tuple[float, float, float]
     position: float = 0.5
+
+    def __post_init__(self) -> None:
+        _checked(self.left, "left")
+        _checked(self.right, "right")
+        if math.isnan(number_of(self.position)):
+            raise InputError(f"position must be a finite number, got {self.position!r}")
 
     def __call__(self, points: Any) -> FloatArray:
         """Density, velocity and pressure at points (n, 1): (n, 3)."""
@@ -108,10 +121,10 @@ class RiemannProblem:
 
 
 def _checked(state: State, name: str) -> tuple[float, float, float]:
-    values = tuple(float(value) for value in state)
+    values = tuple(number_of(value) for value in entries_of(state))
     if len(values) != 3 or not np.isfinite(values).all() or values[0] <= 0.0 or values[2] <= 0.0:
         raise InputError(
-            f"the {name} state must be (density, velocity, pressure) with positive density and pressure; got {state}"
+            f"the {name} state must be (density, velocity, pressure) with positive density and pressure; got {state!r}"
         )
     return values  # type: ignore[return-value]
 

@@ -12,15 +12,17 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from funcspace.arguments import entries_of, number_of, positive_number
 from funcspace.errors import InputError
 from funcspace.functions import Function, FunctionSpace, OperatorData
 from funcspace.functions.ragged import RaggedFunction
 from funcspace.geometry import Grid, Mesh, Times
 from funcspace.solvers.flow.cylinder_mesh import channel_with_cylinder
-from funcspace.solvers.flow.flow_samples import Spread, check_count, constant_fields, side_profile, spread
+from funcspace.solvers.flow.flow_samples import Spread, checked_roughness, constant_fields, side_profile, spread
 from funcspace.solvers.flow.flow_solution import Flow
 from funcspace.solvers.flow.navier_stokes import NavierStokes
 from funcspace.solvers.gaussian_fields import sample_generator
+from funcspace.solvers.problem_arguments import checked_times, checked_workers, sampling
 from funcspace.solvers.threads import over_threads
 
 __all__ = ["CylinderFlow"]
@@ -95,25 +97,23 @@ class CylinderFlow:
         cells: Literal["triangle", "quadrilateral"] = "triangle",
         workers: int | None = None,
     ) -> None:
-        self.h, self.workers = h, workers
+        self.h, self.workers = positive_number(h, "h"), checked_workers(workers)
         self.cells: Literal["triangle", "quadrilateral"] = cells
         self.reynolds = spread(reynolds, "reynolds")
         self.mean_velocity = spread(mean_velocity, "mean_velocity")[0]
-        if len(center) != 2:
+        place = entries_of(center)
+        if len(place) != 2:
             raise InputError(f"center must be (x, y), each a number or a range; got {center!r}")
-        self.center = (spread(center[0], "the center's x"), spread(center[1], "the center's y"))
-        if not 0.0 <= roughness <= 0.5:
-            raise InputError(f"roughness must lie in [0, 1/2], so that fluid flows in everywhere; got {roughness}")
-        self.roughness = float(roughness)
-        if times is not None and (self.moves or times.count < 2):
+        self.center = (spread(place[0], "the center's x"), spread(place[1], "the center's y"))
+        self.roughness = checked_roughness(roughness)
+        if times is not None and (self.moves or checked_times(times).count < 2):
             raise InputError(
                 "flow in time needs two instants or more, and a center that does not vary: trajectories of one set "
                 "share their mesh"
             )
-        for name, value in {"step": step, "spin_up": spin_up}.items():
-            if not (np.isfinite(value) and value >= 0 and (value > 0 or name != "step")):
-                raise InputError(f"{name} must be finite and not negative; got {value!r}")
-        self.times, self.step, self.spin_up = times, float(step), float(spin_up)
+        if not number_of(spin_up) >= 0:
+            raise InputError(f"spin_up must be a number that is not negative, got {spin_up!r}")
+        self.times, self.step, self.spin_up = times, positive_number(step, "step"), number_of(spin_up)
         for x in self.center[0]:
             for y in self.center[1]:
                 self._mesh_at((x, y))
@@ -190,8 +190,7 @@ class CylinderFlow:
         seed : any integer >= 0; None draws a fresh one, which `attributes["seed"]` keeps.
         first : number of the first sample, to continue a set.
         """
-        check_count(n, first)
-        chosen = int(np.random.SeedSequence(seed).entropy) if seed is None else seed  # type: ignore[arg-type]
+        n, chosen, first = sampling(n, seed, first)
         draws = [self._draw(chosen, first + i) for i in range(n)]
         grid = Grid(y=(0.0, HEIGHT, PROFILE_POINTS))
         heights = grid.points[:, 0].numpy() / HEIGHT

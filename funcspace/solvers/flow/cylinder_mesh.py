@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from funcspace.arguments import entries_of, number_of, positive_number, true_or_false
 from funcspace.errors import InputError
 from funcspace.geometry import Mesh
 
@@ -50,7 +51,7 @@ def channel_with_cylinder(
     Raises
     ------
     InputError
-        When the cylinder does not lie in the channel, or h is not positive.
+        When the cylinder does not lie in the channel, h is not positive, or there are no such cells.
 
     Examples
     --------
@@ -58,6 +59,8 @@ def channel_with_cylinder(
     Mesh(curved triangle, 1,220 cells, 679 points, h=0.0906, boundary: inlet, outlet, walls, cylinder)
     """
     _check(h, length, height, center, radius)
+    if cells not in ("triangle", "quadrilateral"):
+        raise InputError(f'cells must be "triangle" or "quadrilateral"; got {cells!r}')
     x, y = (float(value) for value in center)
     across = max(4, 2 * math.ceil(height / (2.0 * h) - 1e-9))
     step = height / across
@@ -81,7 +84,7 @@ def channel_with_cylinder(
             "cylinder": lambda p: torch.hypot(p[:, 0] - x, p[:, 1] - y) < 1.001 * radius,
         }
     )
-    if not curved:
+    if not true_or_false(curved, "curved"):
         return mesh
     middle = torch.tensor([x, y], dtype=torch.float64)
     return mesh.curved(
@@ -91,9 +94,9 @@ def channel_with_cylinder(
 
 def _check(h: float, length: float, height: float, center: Sequence[float], radius: float) -> None:
     for name, value in {"h": h, "length": length, "height": height, "radius": radius}.items():
-        if not (isinstance(value, int | float | np.number) and 0 < value < math.inf):
-            raise InputError(f"{name} must be a finite number above 0; got {value!r}")
-    if len(center) != 2 or not np.isfinite(np.asarray(center, dtype=np.float64)).all():
+        positive_number(value, name)
+    place = [number_of(value) for value in entries_of(center)]
+    if len(place) != 2 or not np.isfinite(place).all():
         raise InputError(f"center must be two finite coordinates; got {center!r}")
     gap = min(center[0], length - center[0], center[1], height - center[1]) - radius
     if gap < 0.2 * radius:

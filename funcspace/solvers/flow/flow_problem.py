@@ -17,6 +17,7 @@ from funcspace.solvers.assembly import Assembly
 from funcspace.solvers.flow.saddle_system import SaddleSystem
 from funcspace.solvers.flow.taylor_hood import TaylorHood
 from funcspace.solvers.linear.time_data import at_time, check_steady, varies_in_time
+from funcspace.solvers.problem_arguments import by_part, check_data
 from funcspace.solvers.problem_data import batch_shape, check_coefficient, values_at
 
 __all__ = ["FlowProblem", "Stress"]
@@ -58,8 +59,8 @@ class FlowProblem:
         self.symmetric = stress == "symmetric"
         check_steady(viscosity=viscosity)
         self.viscosity, self.force = viscosity, force
-        self.traction = dict(traction or {})
-        self.velocity = None if velocity is None else dict(velocity)
+        self.traction = by_part(traction, "traction")
+        self.velocity = None if velocity is None else by_part(velocity, "velocity")
         known = set(domain.boundary)
         for kind, parts in (("velocity", self.velocity or {}), ("traction", self.traction)):
             for part in parts:
@@ -73,6 +74,7 @@ class FlowProblem:
             )
         if self.velocity is not None and not self.velocity:
             raise InputError("give the velocity on at least one part: nothing else holds the fluid")
+        check_data({name: _without_gaps(value) for name, value in self.named_data().items()}, ("viscosity",))
         self.batch = batch_shape(self.named_data())
         self.samples = int(np.prod(self.batch, dtype=np.int64)) if self.batch else 1
 
@@ -136,8 +138,7 @@ class FlowProblem:
         columns = []
         for part, (dofs, components) in self._fixed_columns.items():
             data = 0.0 if self.velocity is None else self.velocity[part]
-            if isinstance(data, tuple | list):
-                data = [0.0 if component is None else component for component in data]
+            data = _without_gaps(data)
             own = partial(self._nodal, dofs)
             values = self._vectors(data, elements.dof_points[dofs], f"velocity[{part!r}]", time, own)
             columns.append((dofs, components, values))
@@ -184,8 +185,6 @@ class FlowProblem:
     def viscosities(self) -> FloatArray:
         """Values (samples or 1, cells, q) at the quadrature points."""
         elements = self.elements
-        if isinstance(self.viscosity, int | float) and not (np.isfinite(self.viscosity) and self.viscosity > 0):
-            raise InputError(f"viscosity must be a finite number above 0; got {self.viscosity!r}")
         values = values_at(self.viscosity, elements.points, "viscosity", same_space=elements.values)
         check_coefficient(values, elements.points, "viscosity")
         return np.ascontiguousarray(values).reshape(-1, *elements.weights.shape)
@@ -238,6 +237,11 @@ class FlowProblem:
 
 def _has_gaps(value: Any) -> bool:
     return isinstance(value, tuple | list) and any(component is None for component in value)
+
+
+def _without_gaps(value: Any) -> Any:
+    """The value with 0 for components that are free."""
+    return [0.0 if entry is None else entry for entry in value] if isinstance(value, tuple | list) else value
 
 
 def _is_zero(data: Any) -> bool:

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from funcspace.arguments import entries_of, number_of
 from funcspace.errors import InputError
 from funcspace.functions import Function
 from funcspace.solvers.flow.taylor_hood import TaylorHood
 
-__all__ = ["Spread", "check_count", "constant_fields", "side_profile", "spread"]
+__all__ = ["Spread", "checked_roughness", "constant_fields", "side_profile", "spread"]
 
 FloatArray = NDArray[np.float64]
 Spread = float | Sequence[float]
@@ -30,18 +31,20 @@ def spread(value: Spread, name: str, *, positive: bool = True) -> tuple[float, f
     InputError
         When it is neither.
     """
-    pair = (value, value) if isinstance(value, int | float) else tuple(value)
-    if len(pair) != 2 or not np.isfinite(np.asarray(pair, dtype=np.float64)).all() or pair[0] > pair[1]:
+    pair = [number_of(entry) for entry in entries_of(value) or (value, value)]
+    if len(pair) != 2 or not pair[0] <= pair[1]:
         raise InputError(f"{name} must be a number or a range (low, high); got {value!r}")
     if positive and pair[0] <= 0:
         raise InputError(f"{name} must be above 0; got {value!r}")
-    return float(pair[0]), float(pair[1])
+    return pair[0], pair[1]
 
 
-def check_count(n: int, first: int) -> None:
-    """Refuse an empty set and a negative number of the first sample."""
-    if n < 1 or first < 0:
-        raise InputError(f"n must be at least 1 and first at least 0; got n={n}, first={first}")
+def checked_roughness(roughness: float) -> float:
+    """The deviation of a profile, small enough for it not to change its sign."""
+    number = number_of(roughness)
+    if not 0.0 <= number <= 0.5:
+        raise InputError(f"roughness must lie in [0, 1/2], so that the profile keeps its sign; got {roughness!r}")
+    return number
 
 
 def side_profile(generator: np.random.Generator, roughness: float, base: Any) -> Any:

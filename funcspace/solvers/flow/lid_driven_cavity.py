@@ -10,13 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from funcspace.arguments import positive_number
 from funcspace.errors import InputError
 from funcspace.functions import Function, FunctionSpace, OperatorData
 from funcspace.geometry import Grid, Mesh
-from funcspace.solvers.flow.flow_samples import Spread, check_count, constant_fields, side_profile, spread
+from funcspace.solvers.flow.flow_samples import Spread, checked_roughness, constant_fields, side_profile, spread
 from funcspace.solvers.flow.flow_solution import Flow
 from funcspace.solvers.flow.navier_stokes import NavierStokes
 from funcspace.solvers.gaussian_fields import sample_generator
+from funcspace.solvers.problem_arguments import checked_workers, sampling
 
 __all__ = ["LidDrivenCavity"]
 
@@ -69,13 +71,13 @@ class LidDrivenCavity:
         cells: Literal["triangle", "quadrilateral"] = "triangle",
         workers: int | None = None,
     ) -> None:
-        self.mesh = Mesh.rectangle(h, cells=cells)
+        if cells not in ("triangle", "quadrilateral"):
+            raise InputError(f'cells must be "triangle" or "quadrilateral"; got {cells!r}')
+        self.mesh = Mesh.rectangle(positive_number(h, "h"), cells=cells)
         self.reynolds = spread(reynolds, "reynolds")
         if lid not in ("constant", "smooth"):
             raise InputError(f'lid must be "constant" or "smooth"; got {lid!r}')
-        if not 0.0 <= roughness <= 0.5:
-            raise InputError(f"roughness must lie in [0, 1/2]; got {roughness}")
-        self.lid, self.roughness, self.workers = lid, float(roughness), workers
+        self.lid, self.roughness, self.workers = lid, checked_roughness(roughness), checked_workers(workers)
 
     def _profile(self, s: FloatArray) -> FloatArray:
         return np.ones_like(s) if self.lid == "constant" else 16.0 * s**2 * (1.0 - s) ** 2
@@ -117,8 +119,7 @@ class LidDrivenCavity:
         seed : any integer >= 0; None draws a fresh one, which `attributes["seed"]` keeps.
         first : number of the first sample, to continue a set.
         """
-        check_count(n, first)
-        chosen = int(np.random.SeedSequence(seed).entropy) if seed is None else seed  # type: ignore[arg-type]
+        n, chosen, first = sampling(n, seed, first)
         generators = [sample_generator(chosen, first + i) for i in range(n)]
         numbers = np.array([generator.uniform(*self.reynolds) for generator in generators])
         profiles = [side_profile(generator, self.roughness, self._profile) for generator in generators]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from funcspace.arguments import number_of, positive_number
 from funcspace.errors import DomainError, InputError, SolverError
 from funcspace.functions import Function
 from funcspace.geometry import Times
@@ -21,6 +23,7 @@ from funcspace.solvers.flow.momentum import Momentum
 from funcspace.solvers.flow.steady_flow import steady_flow
 from funcspace.solvers.flow.stokes import describe, flow_of, reactions
 from funcspace.solvers.flow.unsteady_flow import Recording, Scheme, UnsteadyFlow
+from funcspace.solvers.problem_arguments import check_iteration, checked_times, checked_workers
 from funcspace.solvers.problem_data import Data, values_at
 from funcspace.solvers.threads import over_threads
 
@@ -86,12 +89,10 @@ class NavierStokes:
         stress: Stress = "gradient",
         workers: int | None = None,
     ) -> None:
-        if not (isinstance(density, int | float) and np.isfinite(density) and density > 0):
-            raise InputError(f"density must be a finite number above 0; got {density!r}")
         self.problem = FlowProblem(
             domain, viscosity=viscosity, velocity=velocity, traction=traction, force=force, stress=stress
         )
-        self.density, self.workers = float(density), workers
+        self.density, self.workers = positive_number(density, "density"), checked_workers(workers)
 
     def _momentum(self, viscosity: FloatArray, sample: int) -> Momentum:
         return Momentum(self.problem, viscosity[sample if len(viscosity) > 1 else 0], self.density)
@@ -113,10 +114,9 @@ class NavierStokes:
         SolverError
             When not even continuation converges; `.state` is the flow at the highest Reynolds number reached.
         """
-        if not 0.0 < tolerance < 1.0:
-            raise InputError(f"tolerance must lie between 0 and 1; got {tolerance}")
-        if max_iterations < 1:
-            raise InputError(f"max_iterations must be at least 1; got {max_iterations}")
+        check_iteration(tolerance, max_iterations)
+        if math.isnan(number_of(time)):
+            raise InputError(f"time must be a finite number; got {time!r}")
         problem, system = self.problem, self.problem.plain_system
         problem.check_held()
         viscosity, given, load = problem.viscosities(), problem.given(time), problem.load(time)
@@ -183,20 +183,19 @@ class NavierStokes:
         SolverError
             When a step does not converge or gives values that are not finite; `.state` is the last good flow.
         """
-        if not isinstance(times, Times):
-            raise InputError(f"times must be a Times, such as Times(0.0, 0.1, 11); got {type(times).__name__}")
-        if times.count < 2:
+        if checked_times(times).count < 2:
             raise InputError("times must have two instants at least: the initial one and a later one")
-        if step is not None and not (np.isfinite(step) and step > 0):
-            raise InputError(f"step must be a finite number above 0; got {step!r}")
+        if step is not None:
+            positive_number(step, "step")
         if scheme not in ("bdf2", "theta"):
             raise InputError(f'scheme must be "bdf2" or "theta"; got {scheme!r}')
-        if not 0.5 <= theta <= 1.0:
-            raise InputError(f"theta must lie in [1/2, 1], where the scheme is stable; got {theta}")
+        if not 0.5 <= number_of(theta) <= 1.0:
+            raise InputError(f"theta must lie in [1/2, 1], where the scheme is stable; got {theta!r}")
         if convection not in ("linearised", "newton"):
             raise InputError(f'convection must be "linearised" or "newton"; got {convection!r}')
-        if not 0.0 < tolerance < 1.0:
-            raise InputError(f"tolerance must lie between 0 and 1; got {tolerance}")
+        if not (observe is None or callable(observe)):
+            raise InputError(f"observe must be a function of a Flow, or None; got {observe!r}")
+        check_iteration(tolerance, 1)
         problem = self.problem
         viscosity = problem.viscosities()
         starts = np.zeros((1, problem.plain_system.size)) if initial is None else self._states(initial)

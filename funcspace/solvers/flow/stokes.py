@@ -17,6 +17,7 @@ from funcspace.solvers.flow.flow_problem import FlowProblem, Stress
 from funcspace.solvers.flow.flow_solution import Flow
 from funcspace.solvers.flow.linear_solve import Factorisation
 from funcspace.solvers.flow.saddle_system import SaddleSystem
+from funcspace.solvers.problem_arguments import checked_workers
 from funcspace.solvers.problem_data import Data
 from funcspace.solvers.threads import over_columns, over_threads
 
@@ -95,7 +96,7 @@ class Stokes:
         self.problem = FlowProblem(
             domain, viscosity=viscosity, velocity=velocity, traction=traction, force=force, stress=stress
         )
-        self.workers = workers
+        self.workers = checked_workers(workers)
 
     @cached_property
     def _system(self) -> SaddleSystem:

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from funcspace.arguments import entropy_of, true_or_false, whole_number
 from funcspace.errors import FileError, InputError, SolverError
 from funcspace.functions import OperatorData
 from funcspace.solvers.generation.assembling import (
@@ -134,6 +134,7 @@ def generate(
     (6, (), (16, 16))
     """
     target = _checked(problem, n, path, first, chunk, workers, seed)
+    _check_ways(client, progress, resume, retry_failed)
     n, first, seed = int(n), int(first), None if seed is None else int(seed)
     parts = PartsFolder(target)
     finished = finished_set(target) if resume else None
@@ -212,15 +213,23 @@ def _checked(
     optional = {"chunk": chunk, "workers": workers, "seed": seed}
     given = {name: value for name, value in optional.items() if value is not None}
     for name, value in {"n": n, "first": first, **given}.items():
-        least = 0 if name in ("first", "seed") else 1
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise InputError(f"{name} must be a whole number of at least {least}; got {value!r}")
+        whole_number(value, name, 0 if name in ("first", "seed") else 1)
+    if not isinstance(path, str | PathLike):
+        raise InputError(f"path must be the path of a file that ends in .zarr or .nc; got {path!r}")
     target = Path(path).absolute()
     if target.suffix not in (".zarr", ".nc"):
         raise FileError(f"cannot tell the format of {target.name!r}: the name must end in .zarr or .nc (netCDF)")
     if not target.parent.is_dir():
         raise FileError(f"cannot write {target}: the folder {target.parent} does not exist")
     return target
+
+
+def _check_ways(client: Any, progress: Any, resume: Any, retry_failed: Any) -> None:
+    if client is not None and not callable(getattr(client, "submit", None)):
+        raise InputError(f"client must be a dask.distributed.Client, or None; got {client!r}")
+    true_or_false(False if progress is None else progress, "progress")
+    true_or_false(resume, "resume")
+    true_or_false(retry_failed, "retry_failed")
 
 
 def _widened(problem: Problem, finished: FinishedSet, first: int, n: int, seed: int | None) -> tuple[int, int]:
@@ -253,7 +262,7 @@ def _journal(problem: Problem, seed: int | None, finished: FinishedSet | None) -
     from funcspace import __version__
 
     if seed is None:
-        seed = int(np.random.SeedSequence().entropy) if finished is None else finished.seed  # type: ignore[arg-type]
+        seed = int(entropy_of(None)) if finished is None else finished.seed
     return {"seed": seed, "problem": repr(problem), "funcspace": __version__}
 
 

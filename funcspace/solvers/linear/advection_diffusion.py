@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from funcspace.arguments import true_or_false
 from funcspace.errors import InputError
 from funcspace.functions import Function, FunctionSpace
 from funcspace.geometry import Mesh, Times
@@ -21,6 +22,7 @@ from funcspace.solvers.linear.nodal_data import given_in_time, load_in_time, nod
 from funcspace.solvers.linear.streamline_upwind import StreamlineUpwind
 from funcspace.solvers.linear.theta_scheme import ThetaSystem, check_theta, damped_steps, integrate
 from funcspace.solvers.linear.time_data import check_steady, intervals, varies_in_time
+from funcspace.solvers.problem_arguments import by_part, check_data, checked_workers, named
 from funcspace.solvers.problem_data import Data, check_coefficient, values_at
 from funcspace.solvers.sparse_systems import factorise_general
 
@@ -116,10 +118,12 @@ class AdvectionDiffusion:
         self._stretches = [] if times is None else intervals(times, step)
         check_theta(theta)
         self.theta, self.damped = float(theta), damped_steps(damped, theta)
-        self.stabilised, self.workers = stabilised, workers
+        self.stabilised, self.workers = true_or_false(stabilised, "stabilised"), checked_workers(workers)
+        dirichlet = None if dirichlet is None else by_part(dirichlet, "dirichlet")
+        neumann, robin = by_part(neumann, "neumann"), by_part(robin, "robin")
         check_parts(domain, dirichlet=dirichlet, neumann=neumann, robin=robin)
-        check_robin(robin or {})
-        alphas = {part: pair[0] for part, pair in (robin or {}).items()}
+        check_robin(robin)
+        alphas = {part: pair[0] for part, pair in robin.items()}
         b = velocity if isinstance(velocity, Function) or callable(velocity) else _vector(velocity)
         check_steady(velocity=b, diffusion=diffusion, reaction=reaction, robin_alpha=alphas, initial=initial)
         self._data: dict[str, Any] = {
@@ -128,11 +132,12 @@ class AdvectionDiffusion:
             "reaction": reaction,
             "source": source,
             "initial": initial,
-            "dirichlet": None if dirichlet is None else dict(dirichlet),
-            "neumann": dict(neumann or {}),
+            "dirichlet": dirichlet,
+            "neumann": neumann,
             "alpha": alphas,
-            "robin": {part: pair[1] for part, pair in (robin or {}).items()},
+            "robin": {part: pair[1] for part, pair in robin.items()},
         }
+        check_data(named(self._data), ("diffusion",))
         if times is None and varies_in_time([v for n, v in self._data.items() if n != "velocity"]):
             raise InputError("data that depend on time need times=...: without times the problem is steady")
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from funcspace.arguments import true_or_false
 from funcspace.errors import InputError
 from funcspace.functions import Function, FunctionSpace
 from funcspace.geometry import Times
@@ -21,6 +22,7 @@ from funcspace.solvers.linear.nodal_data import given_in_time, load_in_time, lum
 from funcspace.solvers.linear.theta_scheme import ThetaSystem, check_theta, damped_steps, integrate
 from funcspace.solvers.linear.time_data import check_steady, intervals
 from funcspace.solvers.linear.tracked_data import has_tracked_data
+from funcspace.solvers.problem_arguments import by_part, check_data, check_iteration, checked_workers, named
 from funcspace.solvers.problem_data import Data, batch_shape, check_coefficient, values_at
 from funcspace.solvers.sparse_systems import Method, choose_method
 
@@ -116,16 +118,20 @@ class Heat:
         self._stretches = intervals(times, step)
         check_theta(theta)
         choose_method(method, 1, 1)
-        if lumped and self.space.element not in ("P1", "Q1", "linear"):
+        self.lumped = true_or_false(lumped, "lumped")
+        if self.lumped and self.space.element not in ("P1", "Q1", "linear"):
             raise InputError(
                 f'a lumped mass matrix needs elements of first order: P1, Q1 or "linear"; got {self.space.element!r}'
             )
-        self.theta, self.damped, self.lumped = float(theta), damped_steps(damped, theta), lumped
+        self.theta, self.damped = float(theta), damped_steps(damped, theta)
         self.method: Method = method
-        self.tolerance, self.max_iterations, self.workers = tolerance, max_iterations, workers
+        check_iteration(tolerance, max_iterations)
+        self.tolerance, self.max_iterations, self.workers = tolerance, max_iterations, checked_workers(workers)
+        dirichlet = None if dirichlet is None else by_part(dirichlet, "dirichlet")
+        neumann, robin = by_part(neumann, "neumann"), by_part(robin, "robin")
         check_parts(domain, dirichlet=dirichlet, neumann=neumann, robin=robin)
-        check_robin(robin or {})
-        alphas = {part: pair[0] for part, pair in (robin or {}).items()}
+        check_robin(robin)
+        alphas = {part: pair[0] for part, pair in robin.items()}
         check_steady(coefficient=coefficient, capacity=capacity, reaction=reaction, robin_alpha=alphas, initial=initial)
         self._data: dict[str, Any] = {
             "coefficient": coefficient,
@@ -133,11 +139,12 @@ class Heat:
             "reaction": reaction,
             "source": source,
             "initial": initial,
-            "dirichlet": None if dirichlet is None else dict(dirichlet),
-            "neumann": dict(neumann or {}),
+            "dirichlet": dirichlet,
+            "neumann": neumann,
             "alpha": alphas,
-            "robin": {part: pair[1] for part, pair in (robin or {}).items()},
+            "robin": {part: pair[1] for part, pair in robin.items()},
         }
+        check_data(named(self._data), ("coefficient", "capacity"))
 
     @cached_property
     def assembly(self) -> Assembly:

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from funcspace.errors import InputError
+from funcspace.arguments import positive_number, whole_number
 from funcspace.functions import Function
 from funcspace.geometry import Mesh, Times
 from funcspace.geometry.domain import Domain
 from funcspace.solvers.linear.heat import Heat
 from funcspace.solvers.linear.random_sums import sine_sum, sine_tables
 from funcspace.solvers.linear.sampled_problem import SampledProblem, one_domain
+from funcspace.solvers.problem_arguments import checked_times
 
 __all__ = ["HeatSines"]
 
@@ -61,10 +62,9 @@ class HeatSines(SampledProblem):
         times: Times | None = None,
         workers: int | None = None,
     ) -> None:
-        if modes < 1:
-            raise InputError(f"modes must be at least 1; got {modes}")
-        super().__init__(l_shape(h) if domain is None else one_domain(domain), workers)
-        self.modes, self.times = int(modes), Times(0.0, 1e-4, 21) if times is None else times
+        super().__init__(l_shape(positive_number(h, "h")) if domain is None else one_domain(domain), workers)
+        self.modes = whole_number(modes, "modes")
+        self.times = Times(0.0, 1e-4, 21) if times is None else checked_times(times)
 
     @property
     def recipe(self) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from funcspace.arguments import positive_number
 from funcspace.errors import InputError, SolverError
 from funcspace.functions import Function, FunctionSpace
 from funcspace.geometry.domain import Domain
@@ -19,6 +20,7 @@ from funcspace.solvers.linear.batches import SharedFactors, functions_in, solve_
 from funcspace.solvers.linear.boundary_parts import BoundaryParts, check_parts
 from funcspace.solvers.linear.time_data import check_steady
 from funcspace.solvers.linear.tracked_data import has_tracked_data
+from funcspace.solvers.problem_arguments import by_part, check_data, checked_workers, named
 from funcspace.solvers.problem_data import batch_shape, check_coefficient, values_at
 from funcspace.solvers.sparse_systems import factorise_general
 
@@ -98,19 +100,20 @@ class Helmholtz:
         workers: int | None = None,
     ) -> None:
         self.space = FunctionSpace(domain, element)
-        if not (isinstance(frequency, int | float) and math.isfinite(frequency) and frequency > 0):
-            raise InputError(f"frequency must be a positive number; got {frequency!r}")
-        self.frequency, self.workers = float(frequency), workers
+        self.frequency, self.workers = positive_number(frequency, "frequency"), checked_workers(workers)
+        dirichlet = None if dirichlet is None else by_part(dirichlet, "dirichlet")
+        neumann, impedance = by_part(neumann, "neumann"), by_part(impedance, "impedance")
         check_parts(domain, dirichlet=dirichlet, neumann=neumann, impedance=impedance)
         self._data: dict[str, Any] = {
             "speed": speed,
             "coefficient": coefficient,
             "loss": loss,
             "source": source,
-            "dirichlet": None if dirichlet is None else dict(dirichlet),
-            "neumann": dict(neumann or {}),
-            "impedance": dict(impedance or {}),
+            "dirichlet": dirichlet,
+            "neumann": neumann,
+            "impedance": impedance,
         }
+        check_data(named(self._data), ("speed", "coefficient"), not_negative=("loss",))
         check_steady(**self._data)
 
     @cached_property

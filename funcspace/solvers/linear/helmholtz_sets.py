@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from funcspace.arguments import positive_number, true_or_false
 from funcspace.errors import InputError
 from funcspace.functions import Function, FunctionSpace
-from funcspace.geometry import Grid
 from funcspace.geometry.domain import Domain
 from funcspace.solvers.linear.helmholtz import Helmholtz
 from funcspace.solvers.linear.random_sums import cosine_modes
-from funcspace.solvers.linear.sampled_problem import SampledProblem, one_domain
+from funcspace.solvers.linear.sampled_problem import SampledProblem, one_domain, unit_square
 
 __all__ = ["HelmholtzCavity"]
 
@@ -66,14 +66,11 @@ class HelmholtzCavity(SampledProblem):
         absorbing: bool = False,
         workers: int | None = None,
     ) -> None:
-        if domain is None:
-            if resolution < 3:
-                raise InputError(f"resolution must be at least 3 vertices per side; got {resolution}")
-            domain = Grid(x=(0.0, 1.0, int(resolution)), y=(0.0, 1.0, int(resolution)))
-        super().__init__(one_domain(domain), workers)
-        if "top" not in domain.boundary:
-            raise InputError(f"the window is in the part 'top'; this domain has {sorted(domain.boundary)}")
-        self.frequency, self.absorbing = float(frequency), absorbing
+        super().__init__(unit_square(resolution) if domain is None else one_domain(domain), workers)
+        if "top" not in self.domain.boundary:
+            raise InputError(f"the window is in the part 'top'; this domain has {sorted(self.domain.boundary)}")
+        self.frequency = positive_number(frequency, "frequency")
+        self.absorbing = true_or_false(absorbing, "absorbing")
         self._modes = cosine_modes(100)
         eigenvalues = (np.pi**2 * (self._modes**2).sum(axis=1) + 9.0) ** -2.0
         # The L2 norm of cos(pi k x) is 1 for k = 0 and 1/sqrt(2) otherwise.

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from funcspace.errors import InputError
+from funcspace.arguments import positive_number, whole_number
 from funcspace.functions import Function
-from funcspace.geometry import Grid, Mesh
+from funcspace.geometry import Mesh
 from funcspace.solvers.linear.random_sums import gaussian_sum, sine_sum, sine_tables
-from funcspace.solvers.linear.sampled_problem import DomainOrRule, SampledProblem
+from funcspace.solvers.linear.sampled_problem import DomainOrRule, SampledProblem, unit_square
 from funcspace.solvers.poisson import Poisson
 
 __all__ = ["PoissonGauss", "PoissonSines"]
@@ -58,10 +58,8 @@ class PoissonSines(SampledProblem):
         h: float = 1.0 / 66.0,
         workers: int | None = None,
     ) -> None:
-        if modes < 1:
-            raise InputError(f"modes must be at least 1; got {modes}")
-        super().__init__(Mesh.disc(h, center=(0.5, 0.5)) if domain is None else domain, workers)
-        self.modes = int(modes)
+        self.modes = modes = whole_number(modes, "modes")
+        super().__init__(Mesh.disc(positive_number(h, "h"), center=(0.5, 0.5)) if domain is None else domain, workers)
         square = np.arange(1, modes + 1) ** 2
         self._weights = np.pi / modes**2 * np.sqrt(np.add.outer(square, square))
 
@@ -122,11 +120,7 @@ class PoissonGauss(SampledProblem):
     def __init__(
         self, domain: DomainOrRule | None = None, resolution: int = 128, *, workers: int | None = None
     ) -> None:
-        if domain is None:
-            if resolution < 3:
-                raise InputError(f"resolution must be at least 3 vertices per side; got {resolution}")
-            domain = Grid(x=(0.0, 1.0, int(resolution)), y=(0.0, 1.0, int(resolution)))
-        super().__init__(domain, workers)
+        super().__init__(unit_square(resolution) if domain is None else domain, workers)
 
     @property
     def recipe(self) -> Mapping[str, Any]:

@@ -11,14 +11,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from funcspace.arguments import whole_number
 from funcspace.errors import InputError
 from funcspace.functions import Function, FunctionSpace, OperatorData
 from funcspace.functions.ragged import RaggedFunction
+from funcspace.geometry import Grid
 from funcspace.geometry.domain import Domain
 from funcspace.solvers.gaussian_fields import sample_generator
+from funcspace.solvers.problem_arguments import checked_workers, grid_or_mesh, sampling
 from funcspace.solvers.threads import over_threads
 
-__all__ = ["DomainOrRule", "SampledProblem", "one_domain"]
+__all__ = ["DomainOrRule", "SampledProblem", "one_domain", "unit_square"]
 
 FloatArray = NDArray[np.float64]
 DomainOrRule = Domain | Callable[[np.random.Generator], Domain]
@@ -39,7 +42,8 @@ class SampledProblem(ABC):
     output_name = "u"
 
     def __init__(self, domain: DomainOrRule, workers: int | None) -> None:
-        self.domain, self.workers = domain, workers
+        self.domain: Any = domain if callable(domain) else grid_or_mesh(domain, f"{type(self).__name__} is", dim=2)
+        self.workers = checked_workers(workers)
 
     @property
     @abstractmethod
@@ -87,15 +91,12 @@ class SampledProblem(ABC):
         Raises
         ------
         InputError
-            When n is not positive or first is negative.
+            When n is not positive, or seed or first is negative.
         """
-        if n < 1 or first < 0:
-            raise InputError(f"n must be at least 1 and first at least 0; got n={n}, first={first}")
-        chosen = int(np.random.SeedSequence(seed).entropy) if seed is None else seed  # type: ignore[arg-type]
-        entropy = np.random.SeedSequence(chosen).entropy
+        n, entropy, first = sampling(n, seed, first)
         make = self._ragged if callable(self.domain) else self._batch
         inputs, output = make(n, entropy, first)
-        attributes = {**self.recipe, "seed": chosen, "first": first}
+        attributes = {**self.recipe, "seed": entropy, "first": first}
         return OperatorData(
             dict(zip(self.input_names, inputs, strict=True)), {self.output_name: output}, {}, {}, attributes
         )
@@ -137,6 +138,12 @@ class SampledProblem(ABC):
     def __repr__(self) -> str:
         where = "a domain drawn for each sample" if callable(self.domain) else repr(self.domain)
         return f"{type(self).__name__} on {where}"
+
+
+def unit_square(resolution: Any) -> Grid:
+    """The unit square with so many vertices per side."""
+    count = whole_number(resolution, "resolution", least=3)
+    return Grid(x=(0.0, 1.0, count), y=(0.0, 1.0, count))
 
 
 def one_domain(domain: Any) -> Domain:

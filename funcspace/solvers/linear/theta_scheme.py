@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from funcspace.arguments import number_of, whole_number
 from funcspace.errors import InputError, SolverError
 from funcspace.solvers.assembly import SparsePattern
 from funcspace.solvers.linear.batches import SharedFactors, put_rows
@@ -44,10 +45,10 @@ class ThetaSystem:
 
 def check_theta(theta: float) -> None:
     """Raise an InputError unless the scheme is stable for every step."""
-    if not 0.5 <= theta <= 1.0:
+    if not 0.5 <= number_of(theta) <= 1.0:
         raise InputError(
             f"theta must lie between 0.5 (Crank-Nicolson) and 1 (backward Euler), where the scheme is stable for every "
-            f"step; got {theta}"
+            f"step; got {theta!r}"
         )
 
 
@@ -55,9 +56,7 @@ def damped_steps(damped: int | None, theta: float) -> int:
     """The number of damped first steps: two for Crank-Nicolson where none was given."""
     if damped is None:
         return 2 if theta == 0.5 else 0
-    if damped < 0:
-        raise InputError(f"damped must not be negative; got {damped}")
-    return int(damped)
+    return whole_number(damped, "damped", least=0)
 
 
 def integrate(

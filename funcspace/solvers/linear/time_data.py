@@ -12,12 +12,14 @@ from typing import Any
 
 import torch
 
+from funcspace.arguments import number_of
 from funcspace.errors import InputError, OutsideError
 from funcspace.functions import Function, FunctionSpace
 from funcspace.geometry import Times
 from funcspace.geometry.product import ProductDomain
+from funcspace.solvers.problem_arguments import checked_times
 
-__all__ = ["Interval", "at_time", "check_steady", "intervals", "varies_in_time"]
+__all__ = ["Interval", "at_time", "check_steady", "checked_step", "intervals", "varies_in_time"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,15 @@ class Interval:
     count: int
 
 
+def checked_step(step: Any) -> float | None:
+    """The longest step, a positive time; None for the steps of the output."""
+    if step is None:
+        return None
+    if not number_of(step) > 0:
+        raise InputError(f"step must be a positive time, or None; got {step!r}")
+    return number_of(step)
+
+
 def intervals(times: Times, step: float | None) -> list[Interval]:
     """Steps of at most `step` between the instants; one each where `step` is None.
 
@@ -37,11 +48,8 @@ def intervals(times: Times, step: float | None) -> list[Interval]:
     InputError
         When the step is not positive and finite.
     """
-    if not isinstance(times, Times):
-        raise InputError(f"times must be a Times, such as fs.Times(0.0, 0.1, 11); got {type(times).__name__}")
-    if step is not None and not (math.isfinite(step) and step > 0):
-        raise InputError(f"step must be a positive time; got {step}")
-    instants = times.instants.tolist()
+    step = checked_step(step)
+    instants = checked_times(times).instants.tolist()
     found = []
     for start, stop in pairwise(instants):
         # Equispaced instants share one step to the bit, so that they share one factorisation.

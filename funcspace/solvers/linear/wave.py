@@ -13,6 +13,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from funcspace.arguments import number_of, true_or_false
 from funcspace.errors import InputError
 from funcspace.functions import Function, FunctionSpace
 from funcspace.geometry import Times
@@ -30,6 +31,7 @@ from funcspace.solvers.linear.nodal_data import (
 )
 from funcspace.solvers.linear.time_data import check_steady, intervals
 from funcspace.solvers.linear.tracked_data import has_tracked_data
+from funcspace.solvers.problem_arguments import by_part, check_data, check_iteration, checked_workers, named, names_of
 from funcspace.solvers.problem_data import Data, batch_shape, check_coefficient, values_at
 from funcspace.solvers.sparse_systems import Method, choose_method
 
@@ -146,16 +148,20 @@ class Wave:
         self.times = times
         self._stretches = intervals(times, step)
         choose_method(method, 1, 1)
-        if not 0.0 <= beta <= 0.5:
-            raise InputError(f"beta must lie between 0 (central differences) and 1/2; got {beta}")
-        if lumped and self.space.element not in ("P1", "Q1", "linear"):
+        if not 0.0 <= number_of(beta) <= 0.5:
+            raise InputError(f"beta must lie between 0 (central differences) and 1/2; got {beta!r}")
+        self.lumped = true_or_false(lumped, "lumped")
+        if self.lumped and self.space.element not in ("P1", "Q1", "linear"):
             raise InputError(
                 f'a lumped mass matrix needs elements of first order: P1, Q1 or "linear"; got {self.space.element!r}'
             )
-        self.beta, self.lumped = float(beta), lumped
+        self.beta = float(beta)
         self.method: Method = method
-        self.tolerance, self.max_iterations, self.workers = tolerance, max_iterations, workers
-        self.absorbing = (absorbing,) if isinstance(absorbing, str) else tuple(absorbing)
+        check_iteration(tolerance, max_iterations)
+        self.tolerance, self.max_iterations, self.workers = tolerance, max_iterations, checked_workers(workers)
+        self.absorbing = names_of(absorbing, "absorbing")
+        dirichlet = None if dirichlet is None else by_part(dirichlet, "dirichlet")
+        neumann = by_part(neumann, "neumann")
         check_parts(domain, dirichlet=dirichlet, neumann=neumann, absorbing=self.absorbing)
         check_steady(
             speed=speed, coefficient=coefficient, damping=damping, initial=initial, initial_velocity=initial_velocity
@@ -167,9 +173,10 @@ class Wave:
             "source": source,
             "initial": initial,
             "initial_velocity": initial_velocity,
-            "dirichlet": None if dirichlet is None else dict(dirichlet),
-            "neumann": dict(neumann or {}),
+            "dirichlet": dirichlet,
+            "neumann": neumann,
         }
+        check_data(named(self._data), ("speed", "coefficient"), not_negative=("damping",))
 
     @cached_property
     def assembly(self) -> Assembly:

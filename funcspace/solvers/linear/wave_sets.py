@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from funcspace.errors import InputError
+from funcspace.arguments import positive_number, whole_number
 from funcspace.functions import Function
-from funcspace.geometry import Grid, Mesh, Times
+from funcspace.geometry import Mesh, Times
 from funcspace.geometry.domain import Domain
 from funcspace.solvers.linear.random_sums import gaussian_sum, sine_sum, sine_tables
-from funcspace.solvers.linear.sampled_problem import SampledProblem, one_domain
+from funcspace.solvers.linear.sampled_problem import SampledProblem, one_domain, unit_square
+from funcspace.solvers.linear.time_data import checked_step
 from funcspace.solvers.linear.wave import Wave
+from funcspace.solvers.problem_arguments import check_data, checked_times
 
 __all__ = ["WaveLayers", "WaveSines"]
 
@@ -39,7 +40,7 @@ class WaveSines(SampledProblem):
     speed : c.
     h : mesh size; the default makes 16,207 nodes.
     times : instants of the output.
-    step : longest time step.
+    step : longest time step; None for the steps of `times`.
     workers : number of threads; all cores by default.
 
     Raises
@@ -63,14 +64,15 @@ class WaveSines(SampledProblem):
         speed: float = 2.0,
         h: float = 1.0 / 66.0,
         times: Times | None = None,
-        step: float = 1e-3,
+        step: float | None = 1e-3,
         workers: int | None = None,
     ) -> None:
-        if modes < 1:
-            raise InputError(f"modes must be at least 1; got {modes}")
-        super().__init__(Mesh.disc(h, center=(0.5, 0.5)) if domain is None else one_domain(domain), workers)
-        self.modes, self.speed, self.step = int(modes), speed, step
-        self.times = Times(0.0, 0.005, 21) if times is None else times
+        self.modes = modes = whole_number(modes, "modes")
+        disc = Mesh.disc(positive_number(h, "h"), center=(0.5, 0.5)) if domain is None else one_domain(domain)
+        super().__init__(disc, workers)
+        check_data({"speed": speed}, ("speed",))
+        self.speed, self.step = speed, checked_step(step)
+        self.times = Times(0.0, 0.005, 21) if times is None else checked_times(times)
         square = np.arange(1, modes + 1) ** 2
         self._weights = np.pi / modes**2 / np.sqrt(np.add.outer(square, square))
 
@@ -119,7 +121,7 @@ class WaveLayers(SampledProblem):
     resolution : of the default domain.
     side : L.
     times : instants of the output, in s; by default 21 from 0 to 1.
-    step : longest time step, in s.
+    step : longest time step, in s; None for the steps of `times`.
     workers : number of threads; all cores by default.
 
     Raises
@@ -142,18 +144,12 @@ class WaveLayers(SampledProblem):
         *,
         side: float = 8000.0,
         times: Times | None = None,
-        step: float = 0.005,
+        step: float | None = 0.005,
         workers: int | None = None,
     ) -> None:
-        if domain is None:
-            if resolution < 3:
-                raise InputError(f"resolution must be at least 3 vertices per side; got {resolution}")
-            domain = Grid(x=(0.0, 1.0, int(resolution)), y=(0.0, 1.0, int(resolution)))
-        super().__init__(one_domain(domain), workers)
-        if not (math.isfinite(side) and side > 0):
-            raise InputError(f"side must be a positive length in m; got {side}")
-        self.side, self.step = float(side), step
-        self.times = Times(0.0, 0.05, 21, unit="s") if times is None else times
+        super().__init__(unit_square(resolution) if domain is None else one_domain(domain), workers)
+        self.side, self.step = positive_number(side, "side"), checked_step(step)
+        self.times = Times(0.0, 0.05, 21, unit="s") if times is None else checked_times(times)
 
     @property
     def recipe(self) -> Mapping[str, Any]:

@@ -6,16 +6,24 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from funcspace.arguments import positive_number, whole_number
 from funcspace.errors import InputError
 from funcspace.functions import Function, FunctionSpace, OperatorData
-from funcspace.geometry import Grid, Mesh
+from funcspace.geometry import Mesh
 from funcspace.geometry.domain import Domain
 from funcspace.solvers.coefficients import Coefficient, GaussianRecipe, check_recipe
-from funcspace.solvers.solids.isotropic import Plane
+from funcspace.solvers.problem_arguments import (
+    check_data,
+    checked_outputs,
+    checked_workers,
+    grid_or_mesh,
+    sampling,
+    vector_of_numbers,
+)
+from funcspace.solvers.solids.isotropic import Plane, check_poisson
 from funcspace.solvers.solids.linear_elasticity import LinearElasticity
 
 __all__ = ["HeterogeneousPlate"]
@@ -71,25 +79,21 @@ class HeterogeneousPlate:
     ) -> None:
         if domain is not None and resolution is not None:
             raise InputError("give resolution for the unit square or a domain of your own, not both")
-        count = 33 if resolution is None else resolution
-        if count < 3:
-            raise InputError(f"resolution must be an integer of at least 3 vertices per side; got {resolution!r}")
-        self.domain: Any = Mesh.rectangle(1.0 / (count - 1)) if domain is None else domain
-        if not isinstance(self.domain, Grid | Mesh):
-            raise InputError(f"plates are solved on a Grid or a Mesh; got {type(domain).__name__}")
+        count = 33 if resolution is None else whole_number(resolution, "resolution", least=3)
+        self.domain: Any = Mesh.rectangle(1.0 / (count - 1)) if domain is None else grid_or_mesh(domain, "plates are")
         missing = [part for part in ("left", "right") if part not in self.domain.boundary]
         if missing:
             raise InputError(f"the domain needs a part {missing[0]!r}; it has {sorted(self.domain.boundary)}")
-        if isinstance(young, str):
-            check_recipe(young)
-        if not outputs or set(outputs) - {"u", "von_mises"}:
-            raise InputError(f'outputs are some of "u" and "von_mises"; got {tuple(outputs)}')
-        if not scale > 0.0:
-            raise InputError(f"scale must be positive; got {scale}")
-        pull = (1.0,) + (0.0,) * (self.domain.dim - 1) if traction is None else tuple(traction)
+        check_recipe(young, "young")
+        if plane not in ("stress", "strain"):
+            raise InputError(f'plane must be "stress" or "strain"; got {plane!r}')
+        check_data({"poisson": poisson})
+        check_poisson(poisson, plane)
+        pull = (1.0,) + (0.0,) * (self.domain.dim - 1) if traction is None else traction
         self.plane: Plane = plane
-        self.poisson, self.traction, self.scale = poisson, pull, scale
-        self.outputs, self.workers = tuple(outputs), workers
+        self.poisson, self.traction = poisson, vector_of_numbers(pull, "traction", self.domain.dim)
+        self.scale = positive_number(scale, "scale")
+        self.outputs, self.workers = checked_outputs(outputs, ("u", "von_mises")), checked_workers(workers)
         self._recipe = young
 
     @cached_property
@@ -116,9 +120,7 @@ class HeterogeneousPlate:
 
     def moduli(self, n: int, seed: int | None = 0, *, first: int = 0) -> Function:
         """Young's moduli of samples first, ..., first + n - 1 alone."""
-        if n < 1 or first < 0:
-            raise InputError(f"n must be at least 1 and first at least 0; got n={n}, first={first}")
-        entropy = np.random.SeedSequence(seed).entropy
+        n, entropy, first = sampling(n, seed, first)
         values = self.scale * self._coefficient.values(n, entropy, first, self.workers)
         return Function(self.space, torch.from_numpy(values), name="E")
 
@@ -127,7 +129,7 @@ class HeterogeneousPlate:
 
         Sample i depends on (seed, i) alone: the same bytes whatever n and the number of threads.
         """
-        chosen = int(np.random.SeedSequence(seed).entropy) if seed is None else seed  # type: ignore[arg-type]
+        n, chosen, first = sampling(n, seed, first)
         young = self.moduli(n, chosen, first=first)
         problem = self.problem(young)
         u = problem.solve()

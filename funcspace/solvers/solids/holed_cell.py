@@ -11,11 +11,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from funcspace.arguments import entropy_of, number_of, whole_number
 from funcspace.errors import InputError, SolverError
 from funcspace.functions import Function, FunctionSpace, OperatorData
 from funcspace.functions.ragged import RaggedFunction
 from funcspace.geometry import Grid, Mesh
 from funcspace.solvers.gaussian_fields import sample_generator
+from funcspace.solvers.problem_arguments import (
+    check_data,
+    checked_outputs,
+    checked_workers,
+    sampling,
+    vector_of_numbers,
+)
 from funcspace.solvers.solids.hyperelasticity import Hyperelasticity
 from funcspace.solvers.solids.random_holes import RandomHole, check_around, radius_tensor
 from funcspace.solvers.solids.recovery import averaged_at_nodes
@@ -88,22 +96,22 @@ class HoledCell:
         if mesh not in ("mapped", "free"):
             raise InputError(f'mesh must be "mapped" or "free"; got {mesh!r}')
         check_around(around)
-        if layers < 1 or modes < 0:
-            raise InputError(f"layers must be at least 1 and modes at least 0; got layers={layers}, modes={modes}")
-        if h is not None and (mesh == "mapped" or not 0.0 < h <= 0.25):
-            raise InputError(f'h is the size of "free" meshes, above 0 and at most 0.25; got h={h} and mesh={mesh!r}')
-        unknown = [name for name in outputs if name not in ("von_mises", "u")]
-        if unknown or not outputs:
-            raise InputError(f'outputs are some of "von_mises" and "u"; got {tuple(outputs)}')
+        if h is not None and (mesh == "mapped" or not 0.0 < number_of(h) <= 0.25):
+            raise InputError(f'h is the size of "free" meshes, above 0 and at most 0.25; got h={h!r} and mesh={mesh!r}')
         allowed = ("Q2", "Q1") if mesh == "mapped" else ("P2", "P1")
         if element is not None and element not in allowed:
             raise InputError(f"element must be one of {allowed} on {mesh} meshes; got {element!r}")
         self.mesh: Literal["mapped", "free"] = mesh
-        self.around, self.layers, self.modes = around, layers, modes
-        self.h = 2 * math.pi * 0.3 / around if h is None else h
+        self.around = int(around)
+        self.layers, self.modes = whole_number(layers, "layers"), whole_number(modes, "modes", least=0)
+        self.h = 2 * math.pi * 0.3 / around if h is None else number_of(h)
         self.element = element or allowed[0]
-        self.outputs = tuple(outputs)
-        self.c1, self.c2, self.traction, self.workers = c1, c2, tuple(traction), workers
+        self.outputs = checked_outputs(outputs, ("von_mises", "u"))
+        check_data({"c1": c1, "c2": c2})
+        if number_of(c1) + number_of(c2) <= 0:
+            raise InputError(f"c1 + c2 must be positive; got c1={c1!r} and c2={c2!r}")
+        self.c1, self.c2 = c1, c2
+        self.traction, self.workers = vector_of_numbers(traction, "traction", 2), checked_workers(workers)
 
     @cached_property
     def _law(self) -> MooneyRivlin:
@@ -111,7 +119,7 @@ class HoledCell:
 
     def hole(self, seed: int, index: int) -> RandomHole:
         """The hole of sample `index` of a seed."""
-        return self._hole(np.random.SeedSequence(seed).entropy, index)
+        return self._hole(entropy_of(seed), whole_number(index, "index", least=0))
 
     def _hole(self, entropy: Any, index: int) -> RandomHole:
         numbers = sample_generator(entropy, index).standard_normal(2 * self.modes + 1)
@@ -123,8 +131,8 @@ class HoledCell:
 
     def radii(self, n: int, seed: int = 0, *, first: int = 0, angles: int = 42) -> Function:
         """Radii of the holes of samples first, ..., first + n - 1 at equispaced angles, a function on the circle."""
-        circle = Grid(theta=(0.0, 2 * math.pi, angles), periodic=("theta",))
-        entropy = np.random.SeedSequence(seed).entropy
+        n, entropy, first = sampling(n, seed, first)
+        circle = Grid(theta=(0.0, 2 * math.pi, whole_number(angles, "angles")), periodic=("theta",))
         values = [radius_tensor(angles, self._hole(entropy, first + i).numbers) for i in range(n)]
         return Function(FunctionSpace(circle), torch.stack(values), name="radius")
 
@@ -161,16 +169,13 @@ class HoledCell:
         seed : any integer >= 0; None draws a fresh one from the operating system, which `attributes["seed"]` keeps.
         first : number of the first sample, to continue a set.
         """
-        if n < 1 or first < 0:
-            raise InputError(f"n must be at least 1 and first at least 0; got n={n}, first={first}")
-        sequence = np.random.SeedSequence(seed)
-        chosen = int(sequence.entropy) if seed is None else seed  # type: ignore[arg-type]
+        n, chosen, first = sampling(n, seed, first)
         found: list[dict[str, Function]] = [{} for _ in range(n)]
 
         def work(start: int, stop: int) -> None:
             for i in range(start, stop):
                 try:
-                    found[i] = self.solve(self._hole(sequence.entropy, first + i))
+                    found[i] = self.solve(self._hole(chosen, first + i))
                 except SolverError as error:
                     raise SolverError(f"sample {first + i} of seed {chosen}: {error}", state=error.state) from error
 

@@ -13,9 +13,11 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from funcspace.arguments import whole_number
 from funcspace.errors import InputError, SolverError
 from funcspace.functions import Function
 from funcspace.geometry.domain import Domain
+from funcspace.solvers.problem_arguments import check_iteration, checked_workers
 from funcspace.solvers.problem_data import batch_shape, values_at
 from funcspace.solvers.solids.block_pattern import BlockPattern
 from funcspace.solvers.solids.block_solve import block_solver
@@ -115,10 +117,8 @@ class Hyperelasticity:
             ("max_halvings", max_halvings, 0),
             ("max_iterations", max_iterations, 1),
         ):
-            if value < least:
-                raise InputError(f"{name} must be at least {least}; got {value}")
-        if not 0.0 < tolerance < 1.0:
-            raise InputError(f"tolerance must lie between 0 and 1; got {tolerance}")
+            whole_number(value, name, least)
+        check_iteration(tolerance, 1)
         choose_method(method, 1, 2)
         scalar = VectorElements(domain, element)
         degree = DEGREES[scalar.space.element] + (2 if getattr(domain, "is_curved", False) else 0)
@@ -133,7 +133,7 @@ class Hyperelasticity:
         self.law = PointwiseLaw(energy, domain.dim, plane)
         self.options = NewtonOptions(steps, max_halvings, max_iterations, tolerance)
         self.method: Method = method
-        self.workers = workers
+        self.workers = checked_workers(workers)
 
     @property
     def space(self) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,13 +10,27 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from funcspace.arguments import number_of
 from funcspace.errors import InputError
+from funcspace.solvers.problem_arguments import check_data
 from funcspace.solvers.problem_data import Data
 
-__all__ = ["IsotropicModuli", "Plane", "lame_parameters"]
+__all__ = ["IsotropicModuli", "Plane", "check_poisson", "lame_parameters"]
 
 FloatArray = NDArray[np.float64]
 Plane = Literal["strain", "stress"]
+
+NEARLY_INCOMPRESSIBLE = "nearly incompressible bodies take P2 or Q2 elements and, say, 0.4999"
+
+
+def check_poisson(poisson: Data | None, plane: Plane) -> None:
+    """Raise an InputError for a number that is no Poisson's ratio; data that vary are seen by the solver."""
+    number = number_of(poisson)
+    inside = -1.0 < number <= 0.5 if plane == "stress" else -1.0 < number < 0.5
+    if not (inside or math.isnan(number)):
+        limit = "at most 0.5 in plane stress" if plane == "stress" else "below 0.5"
+        hint = f"; {NEARLY_INCOMPRESSIBLE}" if number >= 0.5 else ""
+        raise InputError(f"poisson must be above -1 and {limit}; got {poisson!r}{hint}")
 
 
 def lame_parameters(young: float, poisson: float) -> tuple[float, float]:
@@ -41,7 +56,7 @@ class IsotropicModuli:
     Raises
     ------
     InputError
-        Unless exactly one of the two pairs is given.
+        Unless exactly one of the two pairs is given, of numbers that some body has.
     """
 
     young: Data | None = None
@@ -55,6 +70,7 @@ class IsotropicModuli:
             raise InputError(
                 f"give young and poisson, or lame_lambda and lame_mu; got {sorted(given) if given else 'none of them'}"
             )
+        check_data(self.data(), ("young", "lame_mu"))
 
     def data(self) -> dict[str, Any]:
         """The two that were given, by name."""
@@ -99,5 +115,5 @@ def _check(good: NDArray[np.bool_], values: FloatArray, points: FloatArray, mess
         sample, point = (int(i) for i in np.argwhere(~good)[0])
         hint = ""
         if "poisson" in message and values[sample, point] >= 0.5:
-            hint = "; nearly incompressible bodies take P2 or Q2 elements and, say, 0.4999"
+            hint = f"; {NEARLY_INCOMPRESSIBLE}"
         raise InputError(f"{message}; sample {sample} is {values[sample, point]:g} at {points[point].tolist()}{hint}")

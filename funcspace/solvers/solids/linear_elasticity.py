@@ -17,11 +17,12 @@ from funcspace.functions import Function
 from funcspace.geometry.domain import Domain
 from funcspace.solvers.front_factor import FrontFactor
 from funcspace.solvers.nodal_coefficients import nodal_values
+from funcspace.solvers.problem_arguments import check_iteration, checked_workers
 from funcspace.solvers.problem_data import Data, batch_shape, values_at
 from funcspace.solvers.solids.block_pattern import BlockPattern
 from funcspace.solvers.solids.block_solve import block_solver
 from funcspace.solvers.solids.elastic_lanes import ElasticLanes
-from funcspace.solvers.solids.isotropic import IsotropicModuli, Plane
+from funcspace.solvers.solids.isotropic import IsotropicModuli, Plane, check_poisson
 from funcspace.solvers.solids.loading import Displacement, Loading, VectorData
 from funcspace.solvers.solids.recovery import tensor_function, von_mises_function
 from funcspace.solvers.solids.vector_elements import VectorElements
@@ -113,12 +114,10 @@ class LinearElasticity:
     ) -> None:
         if plane not in ("strain", "stress"):
             raise InputError(f'plane must be "strain" or "stress"; got {plane!r}')
-        if not 0.0 < tolerance < 1.0:
-            raise InputError(f"tolerance must lie between 0 and 1; got {tolerance}")
-        if max_iterations < 1:
-            raise InputError(f"max_iterations must be at least 1; got {max_iterations}")
+        check_iteration(tolerance, max_iterations)
         choose_method(method, 1, 2)
         self.moduli = IsotropicModuli(young, poisson, lame_lambda, lame_mu)
+        check_poisson(poisson, plane)
         self.elements = VectorElements(domain, element)
         self.loading = Loading(
             self.elements,
@@ -130,7 +129,7 @@ class LinearElasticity:
         self._made: dict[str, Any] = {}
         self.plane: Plane = plane
         self.method: Method = method
-        self.tolerance, self.max_iterations, self.workers = tolerance, max_iterations, workers
+        self.tolerance, self.max_iterations, self.workers = tolerance, max_iterations, checked_workers(workers)
 
     @property
     def space(self) -> Any:
@@ -153,6 +152,7 @@ class LinearElasticity:
         if given:
             pair = set(given) <= set(self.moduli.data())
             other.moduli = IsotropicModuli(**({**self.moduli.data(), **given} if pair else given))
+            check_poisson(other.moduli.poisson, self.plane)
         current = {name: getattr(self.loading, name) for name in loads}
         changed = {name: value for name, value in data.items() if name in loads}
         other.loading = Loading(self.elements, **(current | changed))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from funcspace.errors import InputError, SolverError
 from funcspace.functions import Function
+from funcspace.solvers.problem_arguments import check_data
 from funcspace.solvers.problem_data import Data, values_at
 from funcspace.solvers.solids.rigid_modes import free_motions
 from funcspace.solvers.solids.vector_elements import VectorElements
@@ -67,6 +68,7 @@ class Loading:
                 raise InputError(
                     f"displacement[{part!r}] names the component {unknown[0]!r}; the components are {list(components)}"
                 )
+        check_data(self.data())
 
     def data(self) -> dict[str, Any]:
         """Every datum under a name for messages."""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from funcspace.arguments import is_whole
 from funcspace.errors import DomainError, InputError
 from funcspace.geometry import Mesh
 from funcspace.geometry.meshes.mesh_fill import fill_loops
@@ -140,8 +141,8 @@ def subdivided(polygon: FloatArray, h: float) -> FloatArray:
 
 def check_around(around: int) -> None:
     """Raise an InputError unless the number of vertices is a multiple of 8."""
-    if around < 16 or around % 8:
-        raise InputError(f"around must be a multiple of 8 and at least 16, so that rays meet the corners; got {around}")
+    if not (is_whole(around) and around >= 16 and around % 8 == 0):
+        raise InputError(f"around must be a multiple of 8 and at least 16, so that rays meet corners; got {around!r}")
 
 
 def radius_tensor(count: int, numbers: FloatArray) -> torch.Tensor:

@@ -12,9 +12,11 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from funcspace.arguments import number_of
 from funcspace.errors import InputError
+from funcspace.solvers.problem_arguments import check_data
 from funcspace.solvers.problem_data import Data
-from funcspace.solvers.solids.isotropic import IsotropicModuli
+from funcspace.solvers.solids.isotropic import IsotropicModuli, check_poisson
 
 __all__ = ["MooneyRivlin", "NeoHookean", "StrainEnergy", "determinant"]
 
@@ -70,7 +72,7 @@ class NeoHookean:
     Raises
     ------
     InputError
-        Unless exactly one of the pairs is given.
+        Unless exactly one of the pairs is given, of numbers that some body has.
 
     Examples
     --------
@@ -86,6 +88,7 @@ class NeoHookean:
 
     def __post_init__(self) -> None:
         IsotropicModuli(self.young, self.poisson, self.lame_lambda, self.lame_mu)
+        check_poisson(self.poisson, "strain")
 
     @property
     def parameters(self) -> dict[str, Data]:
@@ -124,6 +127,11 @@ class MooneyRivlin:
     c10, c01, bulk : numbers, callables of points, or Functions; c10 + c01 > 0, bulk > 0. `bulk` is without effect
         on incompressible sheets.
 
+    Raises
+    ------
+    InputError
+        When numbers are out of range.
+
     Examples
     --------
     >>> law = MooneyRivlin(c10=1.0, c01=0.5, bulk=10.0)
@@ -134,6 +142,11 @@ class MooneyRivlin:
     c10: Data
     c01: Data = 0.0
     bulk: Data = 1.0
+
+    def __post_init__(self) -> None:
+        check_data(self.parameters)
+        if number_of(self.c10) + number_of(self.c01) <= 0 or number_of(self.bulk) <= 0:
+            raise InputError(f"c10 + c01 and bulk must be positive; got {self.parameters}")
 
     @property
     def parameters(self) -> dict[str, Data]:

@@ -60,12 +60,12 @@ class AllenCahn(SpectralProblem):
         numerics: Numerics | None = None,
     ) -> None:
         self.width = checked_number(width, "width", least=1e-12)
-        grid = periodic_grid(domain, resolution, length, dim=domain.dim if domain else dim, default=(128, 1.0))
-        scale = min(axis.length for axis in grid.grid_axes)
-        law = initial or GaussianField(grid, 4.0, 30.0 / scale, 0.5 * unit_sigma(4.0, grid.dim))
-        super().__init__(
-            grid, ("u",), name="u", horizon=horizon, spin_up=spin_up, initial=law, numerics=numerics or Numerics()
+        grid = periodic_grid(
+            domain, resolution, length, dim=domain.dim if isinstance(domain, Grid) else dim, default=(128, 1.0)
         )
+        scale = min(axis.length for axis in grid.grid_axes)
+        law = GaussianField(grid, 4.0, 30.0 / scale, 0.5 * unit_sigma(4.0, grid.dim)) if initial is None else initial
+        super().__init__(grid, ("u",), name="u", horizon=horizon, spin_up=spin_up, initial=law, numerics=numerics)
 
     @property
     def degree(self) -> int:

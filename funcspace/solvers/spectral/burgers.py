@@ -55,10 +55,8 @@ class Burgers(SpectralProblem):
     ) -> None:
         self.viscosity = checked_number(viscosity, "viscosity", least=0.0)
         grid = periodic_grid(domain, resolution, length, dim=1, default=(1024, 1.0))
-        law = initial or GaussianField(grid, 2.0, 5.0, math.sqrt(5.0))
-        super().__init__(
-            grid, ("u",), name="u", horizon=horizon, spin_up=spin_up, initial=law, numerics=numerics or Numerics()
-        )
+        law = GaussianField(grid, 2.0, 5.0, math.sqrt(5.0)) if initial is None else initial
+        super().__init__(grid, ("u",), name="u", horizon=horizon, spin_up=spin_up, initial=law, numerics=numerics)
 
     @property
     def degree(self) -> int:

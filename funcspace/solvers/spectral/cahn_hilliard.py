@@ -64,13 +64,14 @@ class CahnHilliard(SpectralProblem):
     ) -> None:
         self.width = checked_number(width, "width", least=1e-12)
         self.mean = checked_number(mean, "mean")
-        grid = periodic_grid(domain, resolution, length, dim=domain.dim if domain else dim, default=(128, 1.0))
+        grid = periodic_grid(
+            domain, resolution, length, dim=domain.dim if isinstance(domain, Grid) else dim, default=(128, 1.0)
+        )
         scale = min(axis.length for axis in grid.grid_axes)
         sigma = 0.1 * unit_sigma(4.0, grid.dim)
-        law = initial or GaussianField(grid, 4.0, 30.0 / scale, sigma, mean=self.mean, zero_mean=True)
-        super().__init__(
-            grid, ("u",), name="u", horizon=horizon, spin_up=spin_up, initial=law, numerics=numerics or Numerics()
-        )
+        if initial is None:
+            initial = GaussianField(grid, 4.0, 30.0 / scale, sigma, mean=self.mean, zero_mean=True)
+        super().__init__(grid, ("u",), name="u", horizon=horizon, spin_up=spin_up, initial=initial, numerics=numerics)
 
     @property
     def degree(self) -> int:

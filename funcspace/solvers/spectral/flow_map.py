@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from funcspace.arguments import is_whole, number_of
 from funcspace.errors import InputError
 from funcspace.functions import FunctionSpace
 from funcspace.solvers.spectral.equation import Equation
@@ -48,9 +49,9 @@ class FlowMap:
         *,
         steps: int = 1,
     ) -> None:
-        if not duration > 0 or isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        if not number_of(duration) > 0 or not (is_whole(steps) and steps >= 1):
             raise InputError(f"duration must be positive, steps a whole number; got {duration!r} and {steps!r}")
-        self.space, self.duration, self.steps = space, float(duration), steps
+        self.space, self.duration, self.steps = space, number_of(duration), int(steps)
         self._stepper, self._equation = stepper(self.duration / steps), equation
 
     def __call__(self, state: Float[Tensor, " ..."]) -> Float[Tensor, " ..."]:

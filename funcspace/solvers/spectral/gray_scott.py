@@ -10,10 +10,12 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from funcspace.arguments import entries_of, is_whole
 from funcspace.errors import InputError
 from funcspace.functions import Function, FunctionSpace
 from funcspace.geometry import Grid, Times
 from funcspace.solvers.gaussian_fields import sample_generator
+from funcspace.solvers.problem_arguments import sampling
 from funcspace.solvers.spectral.modes import Modes
 from funcspace.solvers.spectral.numerics import Numerics
 from funcspace.solvers.spectral.problem import InitialLaw, SpectralProblem, checked_number, periodic_grid
@@ -90,8 +92,8 @@ class GrayScott(SpectralProblem):
     ) -> None:
         if isinstance(pattern, str) and pattern not in PATTERNS:
             raise InputError(f"no pattern {pattern!r}; there are {', '.join(PATTERNS)}, or give the pair (F, k)")
-        rates = PATTERNS[pattern] if isinstance(pattern, str) else pattern
-        if len(rates) != 2 or len(diffusion) != 2:
+        rates = PATTERNS[pattern] if isinstance(pattern, str) else entries_of(pattern)
+        if len(rates) != 2 or len(entries_of(diffusion)) != 2:
             raise InputError(f"pattern is a name or a pair (F, k), diffusion a pair; got {pattern!r} and {diffusion!r}")
         self.pattern = pattern
         self.feed = checked_number(rates[0], "the feed rate F", least=0.0)
@@ -99,8 +101,8 @@ class GrayScott(SpectralProblem):
         self.diffusion = tuple(checked_number(d, "diffusion", least=0.0) for d in diffusion)
         grid = periodic_grid(domain, resolution, length, dim=2, default=(128, 1.25))
         super().__init__(
-            grid, ("u", "v"), name="uv", horizon=horizon, spin_up=spin_up, initial=initial or RandomDrops(grid),
-            numerics=numerics or Numerics(),
+            grid, ("u", "v"), name="uv", horizon=horizon, spin_up=spin_up,
+            initial=RandomDrops(grid) if initial is None else initial, numerics=numerics,
         )  # fmt: skip
 
     @property
@@ -165,18 +167,19 @@ class RandomDrops:
     """
 
     def __init__(self, domain: Grid, radius: float | None = None, drops: tuple[int, int] = (8, 24)) -> None:
+        if not isinstance(domain, Grid):
+            raise InputError(f"the domain must be a Grid with two periodic axes; got {domain!r}")
         self.domain = domain
         sides = [axis.length for axis in domain.grid_axes]
         self.radius = checked_number(min(sides) / 40.0 if radius is None else radius, "radius", least=1e-12)
-        if len(drops) != 2 or not 0 < drops[0] <= drops[1]:
+        counts = entries_of(drops)
+        if len(counts) != 2 or not all(map(is_whole, counts)) or not 0 < counts[0] <= counts[1]:
             raise InputError(f"drops are the least and the largest number, at least 1; got {drops!r}")
-        self.drops = drops
+        self.drops = counts
 
     def sample(self, n: int, seed: int | None = 0, *, first: int = 0) -> Function:
         """States first, ..., first + n - 1 of a seed."""
-        if n < 1 or first < 0:
-            raise InputError(f"n must be at least 1 and first at least 0; got n={n}, first={first}")
-        entropy = np.random.SeedSequence(seed).entropy
+        n, entropy, first = sampling(n, seed, first)
         space = FunctionSpace(self.domain, "fourier", components=("u", "v"))
         states = [self._state(sample_generator(entropy, first + i)) for i in range(n)]
         return Function(space, torch.stack(states), name="uv0")

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcspace.arguments import whole_number
 from funcspace.errors import InputError
 from funcspace.functions import Function
 from funcspace.geometry import Grid, Times
@@ -79,14 +80,10 @@ class KolmogorovFlow(SpectralProblem):
     ) -> None:
         self.reynolds = checked_number(reynolds, "reynolds", least=1e-12)
         self.drag = checked_number(drag, "drag", least=0.0)
-        if isinstance(wavenumber, bool) or not isinstance(wavenumber, int) or wavenumber < 1:
-            raise InputError(f"wavenumber must be a whole number, at least 1; got {wavenumber!r}")
-        self.wavenumber = wavenumber
+        self.wavenumber = whole_number(wavenumber, "wavenumber")
         grid = periodic_grid(domain, resolution, length, dim=2, default=(64, 2.0 * torch.pi))
-        law = initial or GaussianField(grid, 4.0, 3.0, 5.0, zero_mean=True)
-        super().__init__(
-            grid, ("w",), name="w", horizon=horizon, spin_up=spin_up, initial=law, numerics=numerics or Numerics()
-        )
+        law = GaussianField(grid, 4.0, 3.0, 5.0, zero_mean=True) if initial is None else initial
+        super().__init__(grid, ("w",), name="w", horizon=horizon, spin_up=spin_up, initial=law, numerics=numerics)
 
     @property
     def degree(self) -> int:

@@ -64,10 +64,9 @@ class KortewegDeVries(SpectralProblem):
         self.nonlinearity = checked_number(nonlinearity, "nonlinearity")
         self.dispersion = checked_number(dispersion, "dispersion")
         grid = periodic_grid(domain, resolution, length, dim=1, default=(256, 40.0))
-        law = initial or GaussianField(grid, 4.0, 20.0 / _length(grid) * 2.0, unit_sigma(4.0, 1), zero_mean=True)
-        super().__init__(
-            grid, ("u",), name="u", horizon=horizon, spin_up=spin_up, initial=law, numerics=numerics or Numerics()
-        )
+        if initial is None:
+            initial = GaussianField(grid, 4.0, 20.0 / _length(grid) * 2.0, unit_sigma(4.0, 1), zero_mean=True)
+        super().__init__(grid, ("u",), name="u", horizon=horizon, spin_up=spin_up, initial=initial, numerics=numerics)
 
     @property
     def degree(self) -> int:

@@ -55,10 +55,8 @@ class KuramotoSivashinsky(SpectralProblem):
     ) -> None:
         self.hyperviscosity = checked_number(hyperviscosity, "hyperviscosity", least=0.0)
         grid = periodic_grid(domain, resolution, length, dim=1, default=(64, 22.0))
-        law = initial or GaussianField(grid, 4.0, 1.0, unit_sigma(4.0, 1), zero_mean=True)
-        super().__init__(
-            grid, ("u",), name="u", horizon=horizon, spin_up=spin_up, initial=law, numerics=numerics or Numerics()
-        )
+        law = GaussianField(grid, 4.0, 1.0, unit_sigma(4.0, 1), zero_mean=True) if initial is None else initial
+        super().__init__(grid, ("u",), name="u", horizon=horizon, spin_up=spin_up, initial=law, numerics=numerics)
 
     @property
     def degree(self) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 
+from funcspace.arguments import number_of, positive_number, whole_number
 from funcspace.errors import InputError
+from funcspace.solvers.problem_arguments import checked_workers
 
 __all__ = ["Numerics"]
 
@@ -48,18 +49,17 @@ class Numerics:
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        if self.step is not None and not (math.isfinite(self.step) and self.step > 0):
+        if self.step is not None and not number_of(self.step) > 0:
             raise InputError(f"step must be a positive number of time units, or None; got {self.step!r}")
-        if not (math.isfinite(self.tolerance) and self.tolerance > 0):
-            raise InputError(f"tolerance must be a positive number; got {self.tolerance!r}")
-        if not (math.isfinite(self.courant) and 0 < self.courant <= 2):
+        positive_number(self.tolerance, "tolerance")
+        if not 0 < number_of(self.courant) <= 2:
             raise InputError(f"courant must be positive and at most 2; got {self.courant!r}")
-        if isinstance(self.refinement, bool) or not isinstance(self.refinement, int) or self.refinement < 1:
-            raise InputError(f"refinement must be a whole number, at least 1; got {self.refinement!r}")
+        whole_number(self.refinement, "refinement")
         if self.dtype not in (torch.float64, torch.float32):
             raise InputError(f"dtype must be torch.float64 or torch.float32; got {self.dtype}")
-        if self.workers is not None and self.workers < 1:
-            raise InputError(f"workers must be at least 1, or None for all cores; got {self.workers!r}")
+        checked_workers(self.workers)
+        if isinstance(self.device, bool) or not isinstance(self.device, torch.device | str | int):
+            raise InputError(f'device must be a name, such as "cuda", a torch.device or a number; got {self.device!r}')
         try:
             torch.empty(0, device=self.device)
         except (RuntimeError, AssertionError) as error:

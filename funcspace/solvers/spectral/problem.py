@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from funcspace.arguments import is_whole, number_of, whole_number
 from funcspace.errors import InputError, SolverError
 from funcspace.functions import Function, FunctionSpace, OperatorData
 from funcspace.geometry import Grid, Times
+from funcspace.solvers.problem_arguments import sampling
 from funcspace.solvers.spectral.equation import Equation
 from funcspace.solvers.spectral.flow_map import FlowMap
 from funcspace.solvers.spectral.initial_data import initial_values
@@ -53,7 +55,7 @@ class SpectralProblem(ABC):
     horizon : what `sample` solves to: a final time, or `Times` for trajectories.
     spin_up : time that `sample` lets pass before its initial fields are taken.
     initial : law of the random initial fields.
-    numerics : steps, precision, device, threads.
+    numerics : steps, precision, device, threads; those of `Numerics()` when None.
     """
 
     def __init__(
@@ -65,12 +67,19 @@ class SpectralProblem(ABC):
         horizon: float | Times,
         spin_up: float,
         initial: InitialLaw,
-        numerics: Numerics,
+        numerics: Numerics | None,
     ) -> None:
-        self.domain, self.name, self.numerics = domain, name, numerics
+        if not (numerics is None or isinstance(numerics, Numerics)):
+            raise InputError(f"numerics must be a Numerics, such as Numerics(step=0.01); got {numerics!r}")
+        self.domain, self.name, self.numerics = domain, name, Numerics() if numerics is None else numerics
         self.components = tuple(components)
-        self.horizon = horizon if isinstance(horizon, Times) else checked_time(horizon, "horizon")
+        self.horizon = checked_instants(horizon) if isinstance(horizon, Times) else checked_time(horizon, "horizon")
         self.spin_up = checked_time(spin_up, "spin_up")
+        if not (callable(getattr(initial, "sample", None)) and hasattr(initial, "domain")):
+            raise InputError(
+                "initial must be a law of random fields with a domain and sample(n, seed, first=...), such as a "
+                f"GaussianField; got {initial!r}"
+            )
         self.initial = initial
         if initial.domain != domain:
             raise InputError(f"the initial fields live on {initial.domain!r}, the problem on {domain!r}")
@@ -141,13 +150,11 @@ class SpectralProblem(ABC):
         given = values
         values = self.refined(values).to(dtype=self.numerics.dtype, device=self.numerics.device)
         if not isinstance(times, Times):
-            after = self._at(values, 0.0, checked_time(times, "times")) if times else given
-            coarse = self._coarse(after) if times else after
+            duration = checked_time(times, "times")
+            coarse = self._coarse(self._at(values, 0.0, duration)) if duration else given
             return Function(self.space, self._dofs(coarse, self.space).reshape(*batch, *self.space.coefficient_shape),
                             name=self.name)  # fmt: skip
-        instants = times.instants.tolist()
-        if instants[0] < 0:
-            raise InputError(f"the initial state is at time 0, so that times cannot be negative; got {instants[0]}")
+        instants = checked_instants(times).instants.tolist()
         frames, now = [], 0.0
         for number, instant in enumerate(instants):
             # The nominal step of equispaced times, for bits do not agree among their differences.
@@ -197,7 +204,8 @@ class SpectralProblem(ABC):
 
     def initial_fields(self, n: int, seed: int | None = 0, *, first: int = 0) -> Function:
         """The initial states of samples first, ..., first + n - 1 of a seed, after the spin-up."""
-        drawn = self.initial.sample(n, seed, first=first)
+        n, entropy, first = sampling(n, seed, first)
+        drawn = self.initial.sample(n, entropy, first=first)
         start = Function(self.space, drawn.coefficients.to(self.numerics.dtype), name=f"{self.name}0")
         return self.solve(start, self.spin_up).renamed(f"{self.name}0") if self.spin_up else start
 
@@ -217,7 +225,7 @@ class SpectralProblem(ABC):
         SolverError
             When a solution blows up.
         """
-        chosen: Any = np.random.SeedSequence(seed).entropy if seed is None else seed
+        n, chosen, first = sampling(n, seed, first)
         start = self.initial_fields(n, chosen, first=first)
         attributes = {**self.describe(), "seed": chosen, "first": first, "spin_up": self.spin_up}
         if not isinstance(self.horizon, Times):
@@ -243,13 +251,13 @@ class SpectralProblem(ABC):
 
 def periodic_grid(
     domain: Grid | None, resolution: int | Sequence[int] | None, length: float | Sequence[float] | None, *,
-    dim: int, default: tuple[int, float], start: float = 0.0,
+    dim: Any, default: tuple[int, float], start: float = 0.0,
 ) -> Grid:  # fmt: skip
     """The grid of a problem: the one that was given, or a cube of some resolution and length.
 
     Raises
     ------
-    InputError : both ways at once, a wrong number of axes, an axis that is not periodic.
+    InputError : both ways at once, a wrong number of axes, an axis that is not periodic, a number out of range.
     """
     if domain is not None:
         if resolution is not None or length is not None:
@@ -258,11 +266,13 @@ def periodic_grid(
             raise InputError(f"the domain must be an equispaced Grid with {dim} periodic axes; got {domain!r}")
         return domain
     count, side = default[0] if resolution is None else resolution, default[1] if length is None else length
+    if whole_number(dim, "dim") > len(AXES):
+        raise InputError(f"dim must be 1, 2 or 3; got {dim!r}")
     counts = tuple(count) if isinstance(count, Sequence) else (count,) * dim
     sides = tuple(side) if isinstance(side, Sequence) else (side,) * dim
-    if len(counts) != dim or any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 4 for n in counts):
+    if len(counts) != dim or not all(is_whole(n) and n >= 4 for n in counts):
         raise InputError(f"resolution must be one whole number, at least 4, or {dim} of them; got {resolution!r}")
-    if len(sides) != dim or not all(isinstance(s, int | float) and np.isfinite(s) and s > 0 for s in sides):
+    if len(sides) != dim or not all(number_of(s) > 0 for s in sides):
         raise InputError(f"length must be one positive number or {dim} of them; got {length!r}")
     axes: dict[str, Any] = {
         name: (start, start + float(side), int(n)) for name, side, n in zip(AXES, sides, counts, strict=False)
@@ -270,19 +280,25 @@ def periodic_grid(
     return Grid(periodic=tuple(axes), **axes)
 
 
+def checked_instants(times: Times) -> Times:
+    """Times that do not begin before the initial state."""
+    if times.start < 0:
+        raise InputError(f"the initial state is at time 0, so that times cannot be negative; got {times.start}")
+    return times
+
+
 def checked_time(value: Any, name: str) -> float:
     """A finite time, not negative."""
-    if not isinstance(value, int | float | np.floating | np.integer) or not np.isfinite(value) or value < 0:
+    time = number_of(value)
+    if not time >= 0:
         raise InputError(f"{name} must be Times or a finite number of time units, not negative; got {value!r}")
-    return float(value)
+    return time
 
 
 def checked_number(value: Any, name: str, *, least: float = -np.inf) -> float:
     """A finite number, not below `least`."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer):
-        raise InputError(f"{name} must be a number; got {value!r}")
-    if not np.isfinite(value) or value < least:
-        raise InputError(
-            f"{name} must be finite{'' if least == -np.inf else f' and at least {least:g}'}; got {value!r}"
-        )
-    return float(value)
+    number = number_of(value)
+    if not number >= least:
+        bound = "" if least == -np.inf else f" of at least {least:g}"
+        raise InputError(f"{name} must be a finite number{bound}; got {value!r}")
+    return number

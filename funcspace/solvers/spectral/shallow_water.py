@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from funcspace.arguments import number_of
 from funcspace.errors import InputError
 from funcspace.functions import Function, FunctionSpace
 from funcspace.geometry import Grid, Times
@@ -84,7 +85,7 @@ class ShallowWater(SpectralProblem):
         grid = periodic_grid(domain, resolution, length, dim=2, default=(64, 1.0))
         super().__init__(
             grid, ("u", "v", "h"), name="uvh", horizon=horizon, spin_up=spin_up,
-            initial=initial or HeightField(grid, depth), numerics=numerics or Numerics(),
+            initial=HeightField(grid, depth) if initial is None else initial, numerics=numerics,
         )  # fmt: skip
 
     @property
@@ -193,11 +194,15 @@ class HeightField:
     def __init__(
         self, domain: Grid, depth: float = 1.0, amplitude: float = 0.1, *, alpha: float = 4.0, tau: float | None = None
     ) -> None:
+        if not isinstance(domain, Grid):
+            raise InputError(f"the domain must be a Grid with two periodic axes; got {domain!r}")
         self.domain = domain
         self.depth = checked_number(depth, "depth", least=1e-12)
         self.amplitude = checked_number(amplitude, "amplitude", least=0.0)
         scale = 12.0 / min(axis.length for axis in domain.grid_axes) if tau is None else tau
-        self._field = GaussianField(domain, alpha, scale, unit_sigma(alpha, 2), zero_mean=True)
+        if not number_of(alpha) > 1.0:
+            raise InputError(f"alpha must exceed d/2 = 1.0 for the field to have values at points; got {alpha!r}")
+        self._field = GaussianField(domain, alpha, scale, unit_sigma(number_of(alpha), 2), zero_mean=True)
 
     def sample(self, n: int, seed: int | None = 0, *, first: int = 0) -> Function:
         """States first, ..., first + n - 1 of a seed."""

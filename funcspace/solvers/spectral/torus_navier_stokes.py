@@ -105,7 +105,7 @@ class TorusNavierStokes(SpectralProblem):
         initial: InitialLaw | None = None,
         numerics: Numerics | None = None,
     ) -> None:
-        if recipe is not None and recipe not in PUBLISHED:
+        if recipe is not None and not (isinstance(recipe, str) and recipe in PUBLISHED):
             raise InputError(f"no recipe {recipe!r}; there are {', '.join(PUBLISHED)}")
         published = PUBLISHED[recipe] if recipe else _Published(1e-3, 0)
         self.recipe = recipe
@@ -116,9 +116,7 @@ class TorusNavierStokes(SpectralProblem):
         if horizon is None:
             horizon = Times(1.0, 1.0, published.instants) if recipe else 1.0
         law = GaussianField(grid, 2.5, 7.0, zero_mean=True) if initial is None else initial
-        super().__init__(
-            grid, ("w",), name="w", horizon=horizon, spin_up=spin_up, initial=law, numerics=numerics or Numerics()
-        )
+        super().__init__(grid, ("w",), name="w", horizon=horizon, spin_up=spin_up, initial=law, numerics=numerics)
         if self.forcing is not None:
             values, batch = initial_values(self.forcing, self.space)
             if batch:

@@ -327,7 +327,7 @@ def test_what_rounding_makes_negative_keeps_the_last_good_state():
         ({"limiter": "superbee"}, "limiter must be"),
         ({"courant": 1.2}, r"courant must lie in \(0, 1\]"),
         ({"stages": 4}, "stages must be 2 or 3"),
-        ({"step": 0.0}, "step must be positive"),
+        ({"step": 0.0}, "step must be a positive number"),
         ({"times": -1.0}, "times must be"),
         ({"times": fs.Times(-0.1, 0.1, 3)}, "times start at -0.1"),
         ({"boundary": "absorbing"}, "'left' must be"),
@@ -360,7 +360,7 @@ def test_bad_data():
         problem.solve(problem.state(1.0, 0.0, 1.0).to(torch.float32))
     with pytest.raises(fs.InputError, match="a callable of points"):
         problem.solve(3.0)
-    with pytest.raises(fs.InputError, match="n must be at least 1"):
+    with pytest.raises(fs.InputError, match="n must be a whole number of at least 1"):
         problem.sample(0)
     with pytest.raises(fs.InputError, match="components"):
         problem.primitive(problem.primitive(problem.state(1.0, 0.0, 1.0)))

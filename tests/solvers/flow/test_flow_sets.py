@@ -131,7 +131,7 @@ def test_bad_input():
         CylinderFlow(roughness=2.0)
     with pytest.raises(InputError, match="does not vary"):
         CylinderFlow(center=((0.2, 0.4), 0.2), times=Times(0.0, 0.1, 3))
-    with pytest.raises(InputError, match="at least 1"):
+    with pytest.raises(InputError, match="n must be a whole number of at least 1"):
         CylinderFlow().sample(0)
     with pytest.raises(InputError, match="lid must be"):
         LidDrivenCavity(lid="moving")

@@ -252,7 +252,7 @@ def test_what_is_there_is_not_mixed_with_something_else(tmp_path):
         ({"first": -1}, "first must be"),
         ({"chunk": 0}, "chunk must be"),
         ({"workers": 0}, "workers must be"),
-        ({"seed": -1}, "seed must be a whole number of at least 0; got -1"),
+        ({"seed": -1}, "seed must be a whole number that is not negative, got -1"),
         ({"seed": 0.5}, "seed must be"),
         ({"n": 2.0}, "n must be"),
         ({"path": "set.npz"}, "must end in .zarr or .nc"),

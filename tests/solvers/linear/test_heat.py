@@ -234,7 +234,7 @@ def test_multigrid_agrees_with_the_factorisation():
         ({"step": 0.0}, "step must be a positive time"),
         ({"step": math.nan}, "step must be a positive time"),
         ({"theta": 0.3}, "theta must lie between"),
-        ({"damped": -1}, "damped must not be negative"),
+        ({"damped": -1}, "damped must be a whole number that is not negative"),
         ({"dirichlet": {"lid": 0.0}}, r"names the part 'lid'; this domain has \['bottom'"),
         ({"neumann": {"top": 0.0}, "robin": {"top": (1.0, 0.0)}}, "give it one"),
         ({"robin": {"top": 1.0}}, "must be a pair"),

@@ -182,12 +182,12 @@ def test_the_sets_are_solved_by_the_solvers_that_they_name():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: PoissonSines(modes=0), "modes must be at least 1"),
-        (lambda: PoissonGauss(resolution=2), "resolution must be at least 3"),
+        (lambda: PoissonSines(modes=0), "modes must be a whole number of at least 1"),
+        (lambda: PoissonGauss(resolution=2), "resolution must be a whole number of at least 3"),
         (lambda: HeatSines(random_disc), "one domain for all samples"),
-        (lambda: WaveLayers(side=-1.0), "side must be a positive length"),
+        (lambda: WaveLayers(side=-1.0), "side must be a positive number"),
         (lambda: HelmholtzCavity(Mesh.disc(0.3)), "the window is in the part 'top'"),
-        (lambda: PoissonGauss(resolution=9).sample(0), "n must be at least 1"),
+        (lambda: PoissonGauss(resolution=9).sample(0), "n must be a whole number of at least 1"),
         (lambda: PoissonGauss(random_disc).space, "a space of its own"),
     ],
 )

@@ -59,5 +59,5 @@ def test_bad_input():
         HeterogeneousPlate(outputs=())
     with pytest.raises(InputError, match="young must be positive"):
         HeterogeneousPlate(lambda x: x[:, 0] - 0.5, resolution=5).sample(1)
-    with pytest.raises(InputError, match="scale must be positive"):
+    with pytest.raises(InputError, match="scale must be a positive number"):
         HeterogeneousPlate(scale=0.0)

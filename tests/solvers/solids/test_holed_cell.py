@@ -117,5 +117,5 @@ def test_bad_options(options, message):
 
 
 def test_bad_counts():
-    with pytest.raises(InputError, match="n must be at least 1"):
+    with pytest.raises(InputError, match="n must be a whole number of at least 1"):
         HoledCell(**SMALL).sample(0)

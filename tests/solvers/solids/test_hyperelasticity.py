@@ -358,7 +358,7 @@ class TestBadInput:
             Hyperelasticity(SQUARE, energy=NEO, displacement={"inflow": 0.0})
         with pytest.raises(InputError, match="plane must be"):
             Hyperelasticity(SQUARE, energy=NEO, plane="stress")  # type: ignore[arg-type]
-        with pytest.raises(InputError, match="steps must be at least 1"):
+        with pytest.raises(InputError, match="steps must be a whole number of at least 1"):
             Hyperelasticity(SQUARE, energy=NEO, steps=0)
         problem = Hyperelasticity(SQUARE, energy=NEO, displacement=CLAMPED)
         for factors in ([], [0.0, 1.0], [0.5, 0.5]):

@@ -74,7 +74,7 @@ def test_drops_depend_on_seed_and_number_alone() -> None:
 def test_bad_input() -> None:
     with pytest.raises(InputError, match="no pattern 'stripes'"):
         GrayScott("stripes")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="kill rate k must be finite"):
+    with pytest.raises(InputError, match="kill rate k must be a finite number"):
         GrayScott((0.03, float("nan")))
     with pytest.raises(InputError, match="drops are the least"):
         RandomDrops(GrayScott(resolution=8).domain, drops=(3, 2))

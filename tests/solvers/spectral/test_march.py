@@ -240,7 +240,7 @@ def test_bad_times_and_settings() -> None:
         ({"courant": 5.0}, "courant must be positive and at most 2"),
         ({"refinement": 0}, "refinement must be a whole number"),
         ({"dtype": torch.float16}, "dtype must be"),
-        ({"workers": 0}, "workers must be at least 1"),
+        ({"workers": 0}, "workers must be a whole number of at least 1"),
         ({"device": "cuda:99"}, "is not available"),
     ):
         with pytest.raises(InputError, match=message):

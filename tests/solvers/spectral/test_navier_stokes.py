@@ -191,7 +191,7 @@ def test_forcing_as_array_function_and_callable_is_the_same() -> None:
 def test_bad_parameters_are_named() -> None:
     with pytest.raises(InputError, match="no recipe 'fno'"):
         TorusNavierStokes(recipe="fno")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="viscosity must be finite and at least 0"):
+    with pytest.raises(InputError, match="viscosity must be a finite number of at least 0"):
         TorusNavierStokes(-1.0)
     with pytest.raises(InputError, match="a forcing on a torus has mean zero"):
         TorusNavierStokes(resolution=16, forcing=lambda x: 1.0 + x[:, 0] * 0)

@@ -94,5 +94,5 @@ def test_energy_of_known_fields() -> None:
 
 
 def test_bad_width() -> None:
-    with pytest.raises(InputError, match="width must be finite"):
+    with pytest.raises(InputError, match="width must be a finite number"):
         AllenCahn(0.0)
