@@ -14,23 +14,23 @@ _compiled: Any = partial(cast(Any, njit), cache=True, nogil=True)
 
 
 @_compiled
-def _box(point, low, inverse, bins, first):
+def _box(point, low, high, inverse, bins, first):
     """Number of the box of a point, or -1 outside (NaN compares false and so is outside)."""
     number = 0
     for d in range(point.shape[0]):
         place = (point[d] - low[d]) * inverse[d]
-        if not (place >= first and place < bins):
+        if not (place >= first and point[d] < high[d]):
             return -1
-        number = number * bins + int(place)
+        number = number * bins + min(int(place), bins - 1)  # which rounding may bring to the number of bins
     return number
 
 
 @_compiled
-def count(points, low, inverse, bins, first, counts):
+def count(points, low, high, inverse, bins, first, counts):
     """Add each point to the count of its box and return how many have one."""
     inside = 0
     for i in range(points.shape[0]):
-        number = _box(points[i], low, inverse, bins, first)
+        number = _box(points[i], low, high, inverse, bins, first)
         if number >= 0:
             counts[number] += 1
             inside += 1
@@ -38,12 +38,12 @@ def count(points, low, inverse, bins, first, counts):
 
 
 @_compiled
-def label(points, low, inverse, bins, first):
+def label(points, low, high, inverse, bins, first):
     """Number of the box of each point that has one."""
     labels = np.empty(points.shape[0], np.int64)
     inside = 0
     for i in range(points.shape[0]):
-        number = _box(points[i], low, inverse, bins, first)
+        number = _box(points[i], low, high, inverse, bins, first)
         if number >= 0:
             labels[inside] = number
             inside += 1

@@ -32,7 +32,7 @@ def prediction_error(
     .. math:: \mathrm{PE}(n) = \frac{1}{(T - n) N} \sum_{t=1}^{T-n} |x_{t+n} - F^n(x_t)|^2
 
     in the units of the data: standardise them, as the tables of the literature do (Hess et al., ICML 2023, n = 20).
-    Only the error at the end counts; `all_horizons` gives those at 1, ..., n. A forecast that is not finite
+    Only the error at the end counts; `all_horizons` gives PE(1), ..., PE(n). A forecast that is not finite
     makes the error infinite.
 
     Anchors for standardised data: the climatological mean scores 1, a forecast that has forgotten its start 2. On
@@ -50,7 +50,7 @@ def prediction_error(
           (batch, horizon, components).
     true : trajectories (..., time, components).
     horizon : n.
-    all_horizons : return the errors at all steps up to n, in a last axis.
+    all_horizons : return PE(1) to PE(n), in a last axis, each from all states that have so many after them.
     stride : use every so many-th state as a start.
     batch_size : number of forecasts made at a time.
 
@@ -78,8 +78,10 @@ def prediction_error(
     truth = as_series(true, name="the true trajectory", minimum=horizon + context)
     forecast = _forecaster(model, true, truth)
     errors = np.zeros((len(truth.values), horizon))
+    # shorter horizons have starts that the longest does not reach the end from
+    starts = np.arange(context - 1, truth.length - (1 if all_horizons else horizon), stride)
+    numbers = (starts[:, None] + np.arange(1, horizon + 1) < truth.length).sum(axis=0)
     for orbit, sums in zip(truth.values, errors, strict=True):
-        starts = np.arange(context - 1, truth.length - horizon, stride)
         for first in range(0, len(starts), batch_size):
             chosen = starts[first : first + batch_size]
             found = forecast(orbit[chosen[:, None] + np.arange(1 - context, 1)], horizon)
@@ -88,10 +90,12 @@ def prediction_error(
                     f"the model must forecast (batch, steps, components) = "
                     f"{(len(chosen), horizon, truth.components)}, got {found.shape}"
                 )
-            target = orbit[chosen[:, None] + np.arange(1, horizon + 1)]
+            reached = chosen[:, None] + np.arange(1, horizon + 1)
+            target = orbit[np.minimum(reached, truth.length - 1)]
             with np.errstate(invalid="ignore", over="ignore"):
-                sums += np.square(found - target).mean(axis=2).sum(axis=0)
-        sums /= len(starts)
+                squares = np.square(found - target).mean(axis=2)
+                sums += np.where(reached < truth.length, squares, 0.0).sum(axis=0)
+        sums /= numbers
     errors[~np.isfinite(errors)] = np.inf
     return unbatched(errors if all_horizons else errors[:, -1], truth.batch_shape)
 

@@ -184,21 +184,21 @@ class Occupation:
         from funcspace.dynamics.metrics import _occupation_kernels as kernels
 
         self.bins, self.pseudocount, self.rule = bins, pseudocount, rule
-        self.low, high = rule.limits(true)
-        self.inverse = bins / (high - self.low)
+        self.low, self.high = rule.limits(true)
+        self.inverse = bins / (self.high - self.low)
         self.boxes = float(bins) ** true.shape[1]
         if self.boxes <= MOST_COUNTED:
             self.counts = np.zeros(int(self.boxes), dtype=np.int64)
-            self.inside = kernels.count(true, self.low, self.inverse, bins, rule.first_bin, self.counts)
+            self.inside = kernels.count(true, self.low, self.high, self.inverse, bins, rule.first_bin, self.counts)
         else:
-            self.labels = kernels.label(true, self.low, self.inverse, bins, rule.first_bin)
+            self.labels = kernels.label(true, self.low, self.high, self.inverse, bins, rule.first_bin)
             self.inside = len(self.labels)
 
     def divergence(self, generated: FloatArray) -> float:
         """The divergence of a generated trajectory (time, components)."""
         from funcspace.dynamics.metrics import _occupation_kernels as kernels
 
-        where = self.low, self.inverse, self.bins, self.rule.first_bin
+        where = self.low, self.high, self.inverse, self.bins, self.rule.first_bin
         if self.boxes <= MOST_COUNTED:
             counts = np.zeros_like(self.counts)
             inside = kernels.count(generated, *where, counts)

@@ -70,6 +70,15 @@ def test_batches_chunks_and_strides(orbit):
     assert m.prediction_error(lambda x: x, orbit, 3, stride=10) == pytest.approx(errors[0])
 
 
+def test_every_horizon_has_all_its_starts():
+    noise = np.random.default_rng(0).normal(size=(12, 1))
+    for stride in (1, 4):
+        errors = m.prediction_error(lambda x: 0.5 * x, noise, 5, all_horizons=True, stride=stride)
+        single = [m.prediction_error(lambda x: 0.5 * x, noise, n, stride=stride) for n in range(1, 6)]
+        np.testing.assert_allclose(errors, single)
+    assert errors[0] == pytest.approx(np.mean((noise[1::4] - 0.5 * noise[:-1:4]) ** 2))
+
+
 def test_float32_models_get_float32_states(orbit):
     assert m.prediction_error(Rotation(torch.float32), orbit.numpy(), 20) < 1e-10
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from funcspace.dynamics import metrics as m
+from funcspace.dynamics.metrics.state_space_divergence import BOXES, Occupation
 from funcspace.errors import InputError
 from tests.dynamics.orbits import gaussian_like, lorenz, shared_series
 
@@ -33,6 +34,15 @@ def test_few_occupied_boxes_of_many_give_the_same_sum():
     truth, model = np.random.default_rng(0).normal(size=(2, 500, 4))
     expected = plain_divergence(truth, model, 33, 1e-5, 0.1)
     assert m.state_space_divergence(truth, model, bins=33) == pytest.approx(expected, rel=1e-10)  # 33^4 > 2^20
+
+
+def test_the_upper_corner_of_the_box_lies_outside():
+    # (max - min) * (bins / (max - min)) rounds to less than the bins in some of these
+    for seed in range(30):
+        truth = np.random.default_rng(seed).normal(size=(400, 1))
+        counted = Occupation(truth, 7, rule=BOXES["reference_minmax"])
+        places = (truth[:, 0] - truth.min()) / np.ptp(truth) * 7
+        assert counted.inside == ((places >= 1) & (truth[:, 0] < truth.max())).sum()
 
 
 def test_identity_order_units_and_permutations():

@@ -54,6 +54,17 @@ def test_search_finds_what_exhaustion_finds(tent, monkeypatch):
     assert [len(tent.cycles(max_order=4, restarts=60)[k]) for k in range(1, 5)] == [2, 1, 2, 3]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_multiplier_of_one_leaves_no_fixed_point(seed):
+    generator = np.random.default_rng(seed)
+    basis, offset = generator.normal(size=(3, 3)), generator.normal(size=3)
+    model = fs.dynamics.ALRNN(1, 3, 1).double().requires_grad_(False)
+    model.A.zero_()
+    model.W.copy_(torch.from_numpy(basis @ np.diag([1.0, 0.5, 0.3]) @ np.linalg.inv(basis)))
+    model.h.copy_(torch.from_numpy(offset))
+    assert all(np.abs(point.multipliers - 1.0).min() > 1e-6 for point in model.fixed_points())
+
+
 def test_fixed_points_of_the_tent_map(tent):
     low, high = sorted(tent.fixed_points(), key=lambda c: c.states[0, 0])
     assert low.admissible and high.admissible

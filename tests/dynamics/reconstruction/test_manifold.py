@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import funcspace as fs
-from funcspace.dynamics.reconstruction.analysis.polyline import images, kinked
+from funcspace.dynamics.reconstruction.analysis.find_cycles import every_region, has_interior
+from funcspace.dynamics.reconstruction.analysis.polyline import clipped, images, kinked
 from tests.dynamics.reconstruction.maps import disturbed
 
 
@@ -148,6 +149,60 @@ class TestLozi:
             ends.append(int(distances.max(axis=0).argmin()))
             assert distances.max(axis=0).min() < 0.02
         assert sorted(ends) == [0, 1]
+
+
+def shallow_lozi(a, b):
+    """The Lozi map in its own coordinates; of 16 regions, four are more than kinks."""
+    model = fs.dynamics.ShallowPLRNN(2, 2, 4).double().requires_grad_(False)
+    model.A.fill_(0.25)
+    model.h1.copy_(torch.tensor([1.0, 0.0]))
+    model.h2.zero_()
+    model.W2.copy_(torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))
+    model.W1.copy_(torch.tensor([[-a - 0.25, -a + 0.25, 1.0, -1.0], [b, -b, -0.25, 0.25]]))
+    return model
+
+
+@pytest.mark.parametrize(("steps", "length"), [(12, 119.76223), (16, 155.38271)])
+def test_a_stable_manifold_is_followed_within_the_ball_alone(steps, length):
+    # lengths within radius 3 by a program of its own, in extended precision
+    model = shallow_lozi(1.25, 0.125)
+    point = max((c for c in model.fixed_points() if c.admissible), key=lambda c: c.states[0, 0])
+    found = model.manifold(point, "stable", steps=steps, extent=6.0)
+    assert np.linalg.norm(found.points, axis=1).max() < 6.0 + 1e-9
+    near = clipped([torch.from_numpy(line) for line in found.states], 3.0)
+    assert sum(float(torch.linalg.vector_norm(line.diff(dim=0), dim=1).sum()) for line in near) == pytest.approx(length)
+    z = torch.cat([0.5 * (line[:-1] + line[1:]) for line in near])
+    nearest = torch.full((len(z),), torch.inf, dtype=torch.float64)
+    for _ in range(3 * steps):
+        z = model.step(z)
+        nearest = nearest.minimum(torch.linalg.vector_norm(z - torch.from_numpy(point.states[0]), dim=1))
+    assert nearest.max() < 1e-4
+
+
+def test_clipping_cuts_where_lines_leave_the_ball():
+    through = torch.tensor([[-3.0, 0.6], [0.0, 0.6], [3.0, 0.6], [3.0, 0.0], [0.0, 0.0], [0.0, 0.0]]).double()
+    beside = torch.tensor([[-3.0, 2.0], [3.0, 2.0]]).double()
+    first, second = clipped([through, beside], 1.0)
+    torch.testing.assert_close(first, torch.tensor([[-0.8, 0.6], [0.0, 0.6], [0.8, 0.6]]).double())
+    torch.testing.assert_close(second, torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]]).double())
+    assert clipped([beside], 1.0) == []
+
+
+def test_manifolds_of_cycles_keep_to_the_most_points(lozi):
+    (cycle,) = lozi.cycles(max_order=2)[2]
+    found = lozi.manifold(cycle, steps=60, most=500)
+    assert 100 < len(found.points) <= 500
+
+
+def test_regions_with_an_interior():
+    for model in (disturbed(name) for name in ("ALRNN", "centred", "clipped shallow", "clipped dendritic")):
+        z = 3.0 * torch.randn(50, model.latent, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        forms, offsets = model.kinks()
+        assert torch.equal(z @ forms.mT + offsets > 0, model.region(z))
+        assert all(has_interior(model, region) for region in model.region(z).unique(dim=0)[:10])
+    model = shallow_lozi(1.25, 0.125)
+    known = sum(has_interior(model, region) for region in every_region(model))
+    assert known == 4
 
 
 def test_stable_set_of_a_map_without_inverse():

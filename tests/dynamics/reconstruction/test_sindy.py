@@ -101,6 +101,13 @@ class TestRecovery:
         assert time > 4.0
         assert fitted.evaluate(truth[:500])["prediction_error_20"] < 1e-6  # persistence scores 1.35
 
+    @pytest.mark.parametrize("precision", ["32", "64"])
+    def test_far_from_zero(self, lorenz, precision):
+        data = lorenz.with_coefficients(lorenz.coefficients + 1e4)
+        found = fs.fit(SINDy(3), data[:2000], algorithm=Thresholding(threshold=0.0), precision=precision)
+        assert found.evaluate(data[2000:2500])["prediction_error_20"] < 1e-6
+        assert found.model.float().W.dtype == torch.float64
+
     def test_exponents(self, fitted):
         found = fitted.lyapunov_spectrum(steps=200, transient=100)
         # the divergence of the field is -(sigma + 1 + beta), with the beta of the database

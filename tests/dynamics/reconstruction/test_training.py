@@ -496,7 +496,7 @@ def test_the_attractor_penalty_is_of_the_map_of_the_last_units(name):
     model = disturbed(name)
     weights = model.named_weights()
     matrix, bias = (weights["W1"], weights["h1"]) if "W1" in weights else (weights["W"], weights["h"])
-    kept = round(0.5 * model.latent)
+    kept = model.latent // 2
     expected = (1.0 - weights["A"][-kept:]).square().sum() + matrix[-kept:].square().sum() + bias[-kept:].square().sum()
     torch.testing.assert_close(model.attractor_penalty(0.5), expected)
 

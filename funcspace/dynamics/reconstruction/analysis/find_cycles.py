@@ -14,7 +14,7 @@ from funcspace.errors import InputError
 if TYPE_CHECKING:
     from funcspace.dynamics.reconstruction.models.piecewise_linear_rnn import PiecewiseLinearRNN
 
-__all__ = ["every_region", "find_cycles", "find_fixed_points"]
+__all__ = ["MOST_CONDITION", "every_region", "find_cycles", "find_fixed_points", "has_interior"]
 
 MOST_WORDS = 1 << 17
 CHUNK = 2048
@@ -22,6 +22,8 @@ CHUNK = 2048
 SAME = 1e-9
 # How far from the next one a state of a cycle may go, relative to their size.
 ROUNDING = 1e-12
+# Matrices of a greater condition number are singular for all that rounding leaves of them.
+MOST_CONDITION = 1e12
 
 
 def find_fixed_points(model: Any, candidates: Tensor | None = None) -> list[Cycle]:
@@ -105,8 +107,9 @@ def _solve(model: Any, words: Tensor, keep_singular: bool = False) -> list[Any]:
     orbit = torch.stack(states, dim=1)
     good = (failed == 0) & torch.isfinite(orbit).flatten(1).all(dim=1)
     inside = (model.region(orbit) == words).flatten(1).all(dim=1) | (good & _recurs(model, orbit))
-    # eigenvalues are wanted of few candidates only
+    # singular and eigenvalues are wanted of few candidates only
     wanted = good if keep_singular or order == 1 else good & inside
+    wanted[wanted.clone()] = torch.linalg.cond((eye - product)[wanted]) < MOST_CONDITION
     found: list[Any] = [None] * count if keep_singular else []
     for i in wanted.nonzero()[:, 0].tolist():
         multipliers = torch.linalg.eigvals(product[i]).numpy()
@@ -118,6 +121,21 @@ def _solve(model: Any, words: Tensor, keep_singular: bool = False) -> list[Any]:
         else:
             found.append(cycle)
     return found
+
+
+def has_interior(model: PiecewiseLinearRNN, region: Tensor) -> bool:
+    """Whether states lie within a region, and not on kinks alone: a linear program for the one farthest from kinks."""
+    from scipy.optimize import linprog
+
+    normals, offsets = (each.detach().double().numpy() for each in model.kinks())
+    sides = np.where(region.numpy(), 1.0, -1.0)
+    lengths = np.linalg.norm(normals, axis=1)
+    bounds = [(None, None)] * model.latent + [(None, 1.0)]
+    cost = np.zeros(model.latent + 1)
+    cost[-1] = -1.0
+    limits = np.concatenate([-sides[:, None] * normals, lengths[:, None]], axis=1)
+    found = linprog(cost, A_ub=limits, b_ub=sides * offsets, bounds=bounds)
+    return bool(found.success and found.x[-1] > 1e-9)
 
 
 def every_region(model: PiecewiseLinearRNN) -> Tensor | None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from funcspace.arguments import is_number, require_counts
 from funcspace.dynamics.reconstruction.analysis.cycle import Cycle
-from funcspace.dynamics.reconstruction.analysis.find_cycles import every_region
+from funcspace.dynamics.reconstruction.analysis.find_cycles import MOST_CONDITION, every_region, has_interior
 from funcspace.dynamics.reconstruction.analysis.polyline import clipped, images, preimages
 from funcspace.errors import InputError
 from funcspace.optional import require
@@ -142,7 +142,7 @@ def _eigenspace(model: Any, cycle: Cycle, kind: ManifoldKind) -> Tensor:
 
 
 def _pieces(model: Any, regions: Tensor | None) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Region, J and c of every affine piece that has an inverse."""
+    """Region, J and c of every affine piece; an InputError where one has no inverse on a region that is not empty."""
     known = every_region(model) if regions is None else regions
     if known is None:
         raise InputError(
@@ -150,14 +150,15 @@ def _pieces(model: Any, regions: Tensor | None) -> list[tuple[Tensor, Tensor, Te
             "model.symbolic_code(orbit).regions"
         )
     jacobians, offsets = model.affine(known)
-    for number, jacobian in enumerate(jacobians):
-        if not float(torch.linalg.cond(jacobian)) < 1e12:
+    sound = torch.linalg.cond(jacobians) < MOST_CONDITION
+    for number in (~sound).nonzero()[:, 0].tolist():
+        if has_interior(model, known[number]):
             bits = "".join("1" if bit else "0" for bit in known[number].tolist())
             raise InputError(
                 f"the affine piece on region {bits or 'of all states'} has no inverse; leave it out of regions to "
                 "follow the stable manifold through the others"
             )
-    return list(zip(known, jacobians, offsets, strict=True))
+    return list(zip(known[sound], jacobians[sound], offsets[sound], strict=True))
 
 
 def _local(
@@ -211,9 +212,10 @@ def _curves(
         lines = generations[-1]
         further = images(model, lines) if kind == "unstable" else preimages(model, lines, pieces)
         following = clipped(further, size) if further else []
-        if not following or sum(len(line) for line in following) > most:
+        kept = [*generations, following][-order:]
+        if not following or sum(len(line) for lines in kept for line in lines) > most:
             break
-        generations = [*generations, following][-order:]
+        generations = kept
     return [line for generation in generations for line in generation]
 
 

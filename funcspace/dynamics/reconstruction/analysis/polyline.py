@@ -79,13 +79,22 @@ def preimages(
 
 
 def clipped(lines: list[Float[Tensor, "_ latent"]], extent: float) -> list[Float[Tensor, "_ latent"]]:
-    """The parts of polylines whose segments touch the ball of a radius about the origin."""
+    """The parts of polylines within the ball of a radius about the origin, cut where they leave it."""
     line, whole = _together(lines)
     a, b = line[:-1], line[1:]
     along = b - a
-    nearest = (-(a * along).sum(dim=1) / along.square().sum(dim=1).clamp_min(1e-300)).clamp(0.0, 1.0)
-    touches = torch.linalg.vector_norm(a + nearest[:, None] * along, dim=1) <= extent
-    return _runs(line, whole & touches)
+    # the segment is a + t along for t in [0, 1], within the ball between the roots of |a + t along|^2 = extent^2
+    square = along.square().sum(dim=1).clamp_min(1e-300)
+    middle = -(a * along).sum(dim=1) / square
+    half = (middle.square() - (a.square().sum(dim=1) - extent**2) / square).clamp_min(0.0).sqrt()
+    enters, leaves = (middle - half).clamp(0.0, 1.0), (middle + half).clamp(0.0, 1.0)
+    kept = (whole & (leaves > enters)).nonzero()[:, 0]
+    enters, leaves = enters[kept], leaves[kept]
+    first = torch.where((enters > 0)[:, None], a[kept] + enters[:, None] * along[kept], a[kept])
+    last = torch.where((leaves < 1)[:, None], a[kept] + leaves[:, None] * along[kept], b[kept])
+    joined = (kept.diff() == 1) & (leaves[:-1] >= 1) & (enters[1:] <= 0)  # segments that go on in the next one
+    runs = np.split(np.arange(len(kept)), (~joined).nonzero()[:, 0].numpy() + 1) if len(kept) else []
+    return [torch.cat([first[run[:1]], last[run]]) for run in runs]
 
 
 def _together(lines: list[Tensor]) -> tuple[Tensor, Tensor]:

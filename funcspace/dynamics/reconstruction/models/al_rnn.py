@@ -94,6 +94,12 @@ class ALRNN(PiecewiseLinearRNN):
         """Whether each of the last P units is positive."""
         return z[..., self.latent - self.relu :] > 0
 
+    def kinks(self) -> tuple[Float[Tensor, "bit latent"], Float[Tensor, " bit"]]:
+        """Where one of the last P units is zero."""
+        self._single()
+        units = torch.eye(self.latent).to(self.W)[self.latent - self.relu :]
+        return units, units.new_zeros(self.relu)
+
     def affine(
         self, region: Bool[Tensor, "... bit"]
     ) -> tuple[Float[Tensor, "... latent latent"], Float[Tensor, "... latent"]]:

@@ -97,6 +97,13 @@ class DendriticPLRNN(PiecewiseLinearRNN):
         above = (z[..., None] > self._per_unit(self.thresholds, z)).flatten(-2)
         return torch.cat([above, z > 0], dim=-1) if self.clipped else above
 
+    def kinks(self) -> tuple[Float[Tensor, "bit latent"], Float[Tensor, " bit"]]:
+        """Where z_i is H_ib, and for clipped units then where it is zero."""
+        self._single()
+        units = torch.eye(self.latent).to(self.weights)
+        forms, offsets = units.repeat_interleave(self.bases, dim=0), -self.thresholds.flatten()
+        return (torch.cat([forms, units]), torch.cat([offsets, 0 * units[0]])) if self.clipped else (forms, offsets)
+
     def affine(
         self, region: Bool[Tensor, "... bit"]
     ) -> tuple[Float[Tensor, "... latent latent"], Float[Tensor, "... latent"]]:

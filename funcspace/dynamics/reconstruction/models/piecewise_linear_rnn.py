@@ -81,6 +81,10 @@ class PiecewiseLinearRNN(ForcedModel):
         """The linear region of each state, a bit for each kink: whether the state lies above it."""
 
     @abstractmethod
+    def kinks(self) -> tuple[Float[Tensor, "bit latent"], Float[Tensor, " bit"]]:
+        """F and g of the hyperplanes F z + g = 0 on which the map bends, in the order of the bits of regions."""
+
+    @abstractmethod
     def affine(
         self, region: Bool[Tensor, "... bit"]
     ) -> tuple[Float[Tensor, "... latent latent"], Float[Tensor, "... latent"]]:
@@ -99,10 +103,10 @@ class PiecewiseLinearRNN(ForcedModel):
         """What a weight on the latent map penalises."""
 
     def attractor_penalty(self, share: float) -> Float[Tensor, "*replicas"]:
-        """How far the map of the last units, `share` of them, is from the identity: |1 - A|^2 + |W|^2 + |h|^2 there."""
+        """How far the last units, `share` of them rounded down, are from the identity: |1 - A|^2 + |W|^2 + |h|^2."""
         weights = self.named_weights()
         matrix, bias = ("W1", "h1") if self.family == "shallow" else ("W", "h")
-        kept = max(1, round(share * self.latent))
+        kept = max(1, int(share * self.latent + 1e-9))
         total = (1.0 - weights["A"][..., -kept:]).square().sum(dim=-1)
         total = total + weights[matrix][..., -kept:, :].square().sum(dim=(-2, -1))
         return total + weights[bias][..., -kept:].square().sum(dim=-1)

@@ -85,6 +85,12 @@ class PLRNN(PiecewiseLinearRNN):
         """Whether each unit is active."""
         return (z - z.mean(dim=-1, keepdim=True) if self.centred else z) > 0
 
+    def kinks(self) -> tuple[Float[Tensor, "bit latent"], Float[Tensor, " bit"]]:
+        """Where a unit, less the mean of all where centred, is zero."""
+        self._single()
+        units = torch.eye(self.latent).to(self.weights)
+        return units - 1.0 / self.latent if self.centred else units, units.new_zeros(self.latent)
+
     def affine(
         self, region: Bool[Tensor, "... bit"]
     ) -> tuple[Float[Tensor, "... latent latent"], Float[Tensor, "... latent"]]:

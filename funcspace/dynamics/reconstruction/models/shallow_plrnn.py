@@ -43,6 +43,13 @@ class ShallowMap(PiecewiseLinearRNN):
         shifted = u + self._row(self.h2, z) > 0
         return torch.cat([shifted, u > 0], dim=-1) if self.clipped else shifted
 
+    def kinks(self) -> tuple[Float[Tensor, "bit latent"], Float[Tensor, " bit"]]:
+        """Where W2 z + h2 is zero, and for clipped units then where W2 z is."""
+        self._single()
+        if self.clipped:
+            return torch.cat([self.W2, self.W2]), torch.cat([self.h2, 0 * self.h2])
+        return self.W2, self.h2
+
     def affine(
         self, region: Bool[Tensor, "... bit"]
     ) -> tuple[Float[Tensor, "... latent latent"], Float[Tensor, "... latent"]]:

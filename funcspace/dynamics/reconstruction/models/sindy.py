@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations_with_replacement
 from math import comb
 from typing import Any, Literal
@@ -30,7 +30,8 @@ class SINDy(OneStepMap, nn.Module):
     integrated by Tsit5. Brunton, Proctor, Kutz: Discovering governing equations from data by sparse identification of
     nonlinear dynamical systems, PNAS 113, 3932 (2016).
 
-    Trained by `SequentialThresholding`, in closed form.
+    Trained by `SequentialThresholding`, in closed form. Weights and their flow are in double precision whatever the
+    data: far from zero the terms of a field cancel.
 
     Parameters
     ----------
@@ -62,13 +63,22 @@ class SINDy(OneStepMap, nn.Module):
                 "a smaller degree"
             )
         self.observed, self.degree, self.substeps, self.regressors = observed, degree, substeps, terms
-        self.W = nn.Parameter(torch.zeros(observed, terms))
-        self.register_buffer("mean", torch.zeros(observed))
-        self.register_buffer("scale", torch.ones(observed))
-        self.register_buffer("step_time", torch.ones(()))
+        self.W = nn.Parameter(torch.zeros(observed, terms, dtype=torch.float64))
+        self.register_buffer("mean", torch.zeros(observed, dtype=torch.float64))
+        self.register_buffer("scale", torch.ones(observed, dtype=torch.float64))
+        self.register_buffer("step_time", torch.ones((), dtype=torch.float64))
         # factors of each monomial, in order of the degree; factor 0 is the constant one
         factors = sorted(combinations_with_replacement(range(observed + 1), degree), key=_order)
         self.register_buffer("monomials", torch.tensor(factors).mT.contiguous(), persistent=False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SINDy:
+        """Go where `Module.to` says, but stay in double precision."""
+
+        def moved(tensor: Tensor) -> Tensor:
+            found = fn(tensor)
+            return tensor.to(found.device) if tensor.dtype == torch.float64 else found
+
+        return super()._apply(moved, recurse)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -90,12 +100,12 @@ class SINDy(OneStepMap, nn.Module):
 
     def velocity(self, u: Float[Tensor, "*batch observed"]) -> Float[Tensor, "*batch observed"]:
         """The vector field, per unit of time, of states in the units of the data."""
-        return self.phi(u) @ self.W.mT
+        return self.phi(u.to(self.W)) @ self.W.mT
 
     def step(self, x: Float[Tensor, "*batch observed"]) -> Float[Tensor, "*batch observed"]:
         """The flow over one step of the data, of standardised states."""
         u = tsit5_flow(self.velocity, self.mean + self.scale * x, float(self.step_time), self.substeps)
-        return (u - self.mean) / self.scale
+        return ((u - self.mean) / self.scale).to(x.dtype)
 
     forward = OneStepMap.follow
 
