@@ -89,6 +89,24 @@ def test_any_number_of_columns(columns):
     torch.testing.assert_close(got, wanted, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["ALRNN", "clipped shallow", "dendritic"])
+def test_few_columns_are_filled_up_and_long_runs_go_in_stretches(name, monkeypatch):
+    model = disturbed(name, torch.float32, replicas=2).requires_grad_(False)
+    (start, targets, drive), gain = forced_case(model, columns=3)
+    start, targets, drive = start.detach(), targets.detach(), drive.detach()
+    weights, options = model.scan_weights()
+
+    def scan(**forcing):
+        return compiled_scan(model.family, weights, options, start, 23, **forcing)
+
+    with torch.no_grad():
+        whole, forced = scan(drive=drive), scan(targets=targets, gain=gain, drive=drive)
+        monkeypatch.setattr("funcspace.dynamics.reconstruction.scan.MOST_NUMBERS", 5 * 2 * model.latent * 16)
+        assert torch.equal(scan(drive=drive), whole)
+        torch.testing.assert_close(scan(targets=targets, gain=gain, drive=drive), forced, rtol=2e-5, atol=2e-5)
+    torch.testing.assert_close(whole, plain_scan(model.step, start, 23, drive=drive), rtol=2e-5, atol=2e-5)
+
+
 def test_bytes_do_not_depend_on_the_number_of_threads():
     model = disturbed("ALRNN", torch.float32, replicas=3)
     (start, targets, _), gain = forced_case(model)
