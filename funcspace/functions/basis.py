@@ -140,15 +140,14 @@ def outside_mask(points: Tensor, distances: Tensor, tolerance: float, outside: O
 def projection_between(target: Basis, source: Basis) -> LinearMap:
     r"""The L2 projection of scalar functions, :math:`M^{-1} B` with :math:`B_{ij} = \int \phi_i \psi_j`.
 
-    Tensor-product bases on one box are projected axis by axis, exactly. Otherwise integrals use the rule of the basis
-    with more dofs, which is exact where that basis refines the other.
+    Tensor-product bases on one box are projected axis by axis, exactly. Otherwise integrals use the rule with more
+    points, that of the finer of two meshes, which is exact where that mesh refines the other.
     """
     structured = getattr(target, "projection", None)
     known = None if structured is None else structured(source)
     if known is not None:
         return known
-    finer = target if math.prod(target.dof_shape) >= math.prod(source.dof_shape) else source
-    rule = finer.quadrature(target.degree + source.degree)
+    finer, rule = finer_rule(target, source)
     to_target = rule.values if finer is target else target.evaluation(rule.points, False, "nearest")
     to_source = rule.values if finer is source else source.evaluation(rule.points, False, "nearest")
     weights = sp.diags(np.repeat(rule.weights.numpy(), math.prod(target.intrinsic_shape)))
@@ -159,3 +158,10 @@ def projection_between(target: Basis, source: Basis) -> LinearMap:
         between = SparseMap(weights, to_source.codomain_shape, to_target.codomain_shape)
         load = to_target.adjoint() @ between @ to_source
     return target.mass().inverse() @ load
+
+
+def finer_rule(target: Basis, source: Basis) -> tuple[Basis, Quadrature]:
+    """The one of two bases whose quadrature has more points, and its rule for products of their functions."""
+    degree = target.degree + source.degree
+    rules = [(basis, basis.quadrature(degree)) for basis in ((target,) if source is target else (target, source))]
+    return max(rules, key=lambda pair: len(pair[1].weights))  # the first of equals

@@ -187,7 +187,7 @@ class Function(FunctionExchange):
         A slice of one instant keeps the time axis: `trajectory[:1]` is the initial state, over one instant.
         """
         if self.batch_shape:
-            return replace(self, coefficients=self.coefficients[index])
+            return replace(self, coefficients=self.coefficients[self._of_the_batch(index)])
         if self._in_time and isinstance(index, slice):
             old = self.space
             space = FunctionSpace(
@@ -197,6 +197,16 @@ class Function(FunctionExchange):
         if self._in_time:
             raise InputError(f"a single function over time is indexed by a slice of its instants, got {index!r}")
         raise InputError("a single function has no batch axis to index")
+
+    def _of_the_batch(self, index: Any) -> Any:
+        """The index with its ellipsis written out, none of it for axes behind those of the batch."""
+        items = index if isinstance(index, tuple) else (index,)
+        taken = [0 if item is Ellipsis or item is None else _axes_taken(item) for item in items]
+        left = len(self.batch_shape) - sum(taken)
+        if left < 0:
+            raise InputError(f"a batch of shape {self.batch_shape} takes indices for its own axes only; got {index!r}")
+        spread = [each for item in items for each in ((slice(None),) * left if item is Ellipsis else (item,))]
+        return tuple(spread) if isinstance(index, tuple) else spread[0] if len(spread) == 1 else tuple(spread)
 
     def __iter__(self) -> Any:
         if not self.batch_shape:
@@ -208,10 +218,17 @@ class Function(FunctionExchange):
             raise DomainError(
                 f"the functions live on different spaces, {self.space!r} and {other.space!r}; use .to(space)"
             )
+        mine, theirs = self.space.components, other.space.components
+        if mine != theirs and sorted(mine) == sorted(theirs):
+            raise DomainError(f"the components are in different orders, {mine} and {theirs}; use .to(space)")
 
     def _combine(self, other: Any, operation: Callable[[Any, Any], Tensor]) -> Function:
         if isinstance(other, Function):
             self._same_space(other)
+            if self.units and other.units and self.units != other.units:
+                raise InputError(
+                    f"a function in {self.units!r} and one in {other.units!r} cannot be added; convert one"
+                )
             return replace(self, coefficients=operation(self.coefficients, other.coefficients))
         return replace(self, coefficients=operation(self.coefficients, other))
 
@@ -320,3 +337,9 @@ torch.utils._pytree.register_pytree_node(
     _unflattened,
     serialized_type_name="funcspace.Function",
 )
+
+
+def _axes_taken(item: Any) -> int:
+    """How many axes an index other than an ellipsis picks from: masks have several."""
+    mask = getattr(item, "dtype", None) in (torch.bool, np.dtype(bool))
+    return item.ndim if mask else 1

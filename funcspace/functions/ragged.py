@@ -76,6 +76,18 @@ class RaggedFunction:
                     f"functions of a ragged batch must have one value shape; function {i} has "
                     f"{f.space.value_shape}, function 0 has {first.space.value_shape}"
                 )
+            if f.units and first.units and f.units != first.units:
+                raise InputError(
+                    f"functions of a ragged batch must have one unit; function {i} is in {f.units!r}, function 0 in "
+                    f"{first.units!r}"
+                )
+            if f.space.components != first.space.components and sorted(f.space.components) == sorted(
+                first.space.components
+            ):
+                raise InputError(
+                    f"components of a ragged batch must be in one order; function {i} has {f.space.components}, "
+                    f"function 0 has {first.space.components}"
+                )
         sizes = torch.tensor([f.space.n_dofs for f in functions])
         ptr = torch.cat([torch.zeros(1, dtype=torch.int64), sizes.cumsum(0)])
         packed = torch.cat([f.coefficients for f in functions])

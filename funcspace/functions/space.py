@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from funcspace.errors import DomainError, InputError
 from funcspace.functions.bases.make_basis import make_basis
-from funcspace.functions.basis import Basis, Outside, Quadrature, projection_between
+from funcspace.functions.basis import Basis, Outside, Quadrature, finer_rule, projection_between
 from funcspace.functions.fem.space_exchange import SpaceExchange
 from funcspace.functions.maps.linear_map import LinearMap, ReshapedMap, valuewise
 from funcspace.functions.maps.sparse_map import SparseMap
@@ -172,6 +173,7 @@ class FunctionSpace(SpaceExchange):
         from funcspace.functions.function import Function
 
         if isinstance(source, Function):
+            source = self._in_order(source)
             if source.space.fingerprint == self.fingerprint:
                 return Function(self, source.coefficients, name=source.name, units=source.units)
             return Function(self, self._interpolated(source, outside), name=source.name, units=source.units)
@@ -183,7 +185,33 @@ class FunctionSpace(SpaceExchange):
         values = sample(source, rule.points, self.value_shape)
         return Function(self, self._project_values(values, rule), name=name, units=units)
 
+    def _in_order(self, source: Function) -> Function:
+        """A function with its components in the order that they have here, where they have the same names."""
+        names = source.space.components
+        if (
+            names == self.components
+            or sorted(names) != sorted(self.components)
+            or len(source.space.component_shape) != 1
+        ):
+            return source
+        order = [names.index(name) for name in self.components]
+        space = FunctionSpace(
+            source.space.domain, source.space.element, components=self.components, value_shape=source.space.value_shape
+        )
+        return replace(source, space=space, coefficients=source.coefficients[..., order])
+
+    def _check_names(self, other: FunctionSpace) -> None:
+        """Raise a DomainError where axes or components have the same names in another order."""
+        mine, theirs = (tuple(getattr(space.domain, "axis_names", ())) for space in (self, other))
+        for what, one, two in (("axes", mine, theirs), ("components", self.components, other.components)):
+            if one != two and sorted(one) == sorted(two):
+                raise DomainError(
+                    f"the {what} of the two spaces have the same names in another order, {one} and {two}; make one "
+                    "space in the order of the other"
+                )
+
     def _interpolated(self, source: Function, outside: Outside) -> Tensor:
+        self._check_names(source.space)
         if source.space.value_shape != self.value_shape:
             raise DomainError(
                 f"cannot interpolate values of shape {source.space.value_shape} "
@@ -195,9 +223,17 @@ class FunctionSpace(SpaceExchange):
         points = self.dof_points if rule is None else rule.points
         assert points is not None
         values = source.space.evaluation(points, outside=outside)(source.coefficients)
+        if rule is not None and self._fills_the_domain_of(source.space):
+            return self.projection(source.space)(source.coefficients)
         if rule is None:
             return values.reshape(*source.batch_shape, *self.coefficient_shape)
         return self._project_values(values, rule)
+
+    def _fills_the_domain_of(self, other: FunctionSpace) -> bool:
+        """Whether the two domains are one but for their meshes, as far as bounds and measure tell."""
+        bounds, others = self.domain.bounds, other.domain.bounds
+        volumes = [float(space.basis.quadrature().weights.sum()) for space in (self, other)]
+        return torch.allclose(bounds, others, rtol=1e-9) and math.isclose(*volumes, rel_tol=1e-9)
 
     def _project_values(self, values: Tensor, rule: Quadrature) -> Tensor:
         """L2 projection of values `(*batch, q, *value)` at quadrature points."""
@@ -236,17 +272,20 @@ class FunctionSpace(SpaceExchange):
         r"""The L2 projection from `other` into this space, :math:`M^{-1} B` with :math:`B_{ij} = \int \phi_i \psi_j`.
 
         Spaces on grids over one box (and on products with them) are projected axis by axis, exactly. Otherwise
-        integrals use the rule of the space with more dofs, which is exact where that space refines the other.
+        integrals use the rule with more points, that of the finer of two meshes, which is exact where that mesh refines
+        the other.
         """
+        self._check_names(other)
         if other.value_shape != self.value_shape:
             raise DomainError(f"cannot project values of shape {other.value_shape} onto values of {self.value_shape}")
         if other.component_shape == self.component_shape:
             return valuewise(projection_between(self.basis, other.basis), self.component_shape)
         # vector elements and vectors of scalar elements meet in their values
-        finer = self if self.n_dofs >= other.n_dofs else other
-        rule = finer.quadrature(self.basis.degree + other.basis.degree)
-        to_self = rule.values if finer is self else self.evaluation(rule.points, outside="nearest")
-        to_other = rule.values if finer is other else other.evaluation(rule.points, outside="nearest")
+        finer, scalar = finer_rule(self.basis, other.basis)
+        places = [space for space in (self, other) if space.basis is finer]
+        rule = places[0].quadrature(self.basis.degree + other.basis.degree)
+        to_self = rule.values if finer is self.basis else self.evaluation(scalar.points, outside="nearest")
+        to_other = rule.values if finer is other.basis else other.evaluation(scalar.points, outside="nearest")
         weights = np.repeat(rule.weights.numpy(), math.prod(self.value_shape))
         product = to_self.matrix.T.multiply(weights[None, :]) @ to_other.matrix
         return self._mass_inverse @ SparseMap(product, other.coefficient_shape, self.coefficient_shape)
@@ -271,6 +310,7 @@ class FunctionSpace(SpaceExchange):
 
     def prolongation(self, finer: FunctionSpace, *, outside: Outside = "raise") -> LinearMap:
         """The map into the nodal space `finer`: interpolation, exact where `finer` contains this space."""
+        self._check_names(finer)
         if not finer.basis.nodal:
             raise DomainError(f"{finer!r} has no nodal values to interpolate at; use its projection(...)")
         structured = self.basis.refinement(finer.basis)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import funcspace as fs
-from funcspace.errors import DomainError, InputError
+from funcspace.errors import DomainError, InputError, OutsideError
 
 f64 = torch.float64
 GRID = fs.Grid(x=(0.0, 1.0, 6), y=(0.0, 2.0, 5))
@@ -196,6 +196,59 @@ def test_moves_between_spaces():
     assert torch.allclose(edge.to(fs.FunctionSpace(GRID, components=("a", "b")), outside="nearest").coefficients[:2],
                           torch.full((2, 2), 1.5, dtype=f64))  # fmt: skip
     assert f.to(f.space).coefficients is f.coefficients
+
+
+@pytest.mark.parametrize("cells", ["interval", "triangle", "quadrilateral", "hexahedron"])
+@pytest.mark.parametrize("simple", ["P0", "P1"])
+def test_projections_between_a_mesh_and_its_refinement_are_exact(cells, simple):
+    if cells == "interval":
+        coarse = fs.Mesh.interval(0.2)
+    else:
+        coarse = fs.Mesh.box(0.5, cells=cells) if cells == "hexahedron" else fs.Mesh.rectangle(0.3, cells=cells)
+    product = "Q" if cells in ("quadrilateral", "hexahedron") else "P"
+    source = fs.FunctionSpace(coarse.refined(), simple.replace("P1", f"{product}1"))
+    target = fs.FunctionSpace(coarse, f"{product}2")
+    f = random(source)
+    g = fs.Function(target, source.restriction(target)(f.coefficients))
+    torch.testing.assert_close(g.integral(), f.integral())  # constants lie in the target
+    rule = source.quadrature(4)
+    values = g(rule.points, outside="nearest") - rule.values(f.coefficients)
+    basis = target.evaluation(rule.points, outside="nearest")
+    torch.testing.assert_close(basis.T(values * rule.weights), torch.zeros(target.n_dofs, dtype=f64), atol=1e-8, rtol=0)
+
+
+@pytest.mark.parametrize("element", ["RT", "N1curl"])
+def test_vector_elements_take_the_projection(element):
+    mesh = fs.Mesh.rectangle(0.3)
+    fine, coarse = fs.FunctionSpace(mesh.refined(), element), fs.FunctionSpace(mesh, element)
+    f = random(fine)
+    torch.testing.assert_close(f.to(coarse).coefficients, coarse.projection(fine)(f.coefficients))
+    with pytest.raises(OutsideError):
+        f.to(fs.FunctionSpace(fs.Mesh.rectangle(0.3, 2.0, 1.0), element))
+
+
+def test_names_tell_components_and_axes():
+    one, two = fs.FunctionSpace(GRID, components=("p", "q")), fs.FunctionSpace(GRID, components=("q", "p"))
+    f, h = one.interpolate(torch.tensor([1.0, 2.0])), two.interpolate(torch.tensor([2.0, 1.0]))
+    assert torch.equal(f.to(two).coefficients, h.coefficients) and f.to(two).space.components == ("q", "p")
+    for refused in (lambda: f + h, lambda: f.inner(h), lambda: one.projection(two), lambda: one.prolongation(two)):
+        with pytest.raises(DomainError, match="order"):
+            refused()
+    turned = fs.FunctionSpace(fs.Grid(y=(0.0, 2.0, 5), x=(0.0, 1.0, 6)))
+    with pytest.raises(DomainError, match="axes of the two spaces have the same names in another order"):
+        SPACES["linear"].interpolate(1.0).to(turned)
+
+
+def test_units_and_indices_that_do_not_fit():
+    f = random(fs.FunctionSpace(fs.Grid(x=(0.0, 1.0, 5))), 5)
+    with pytest.raises(InputError, match="in 'm' and one in 'km' cannot be added"):
+        f.renamed("a", "m") + f.renamed("b", "km")
+    for index in ((slice(None), 0), (..., 0, 0)):
+        with pytest.raises(InputError, match="indices for its own axes only"):
+            f[index]
+    assert torch.equal(f[..., 1].coefficients, f[1].coefficients)
+    mask = torch.tensor([True, False, True, False, False])
+    assert torch.equal(f[mask].coefficients, f[[0, 2]].coefficients)
 
 
 def test_boundary_traces():

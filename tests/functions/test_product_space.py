@@ -190,3 +190,13 @@ def test_names():
             fs.FunctionSpace(TIMES * GRID, bad)
     with pytest.raises(InputError, match="got 'P1'"):
         fs.FunctionSpace(TIMES * GRID, "linear * P1")
+
+
+def test_points_outside_in_space():
+    times = fs.Times(0.0, 0.5, 3)
+    f = fs.FunctionSpace(times * fs.Mesh.rectangle(0.3)).interpolate(lambda x: x[..., 1] + x[..., 0])
+    wider = fs.FunctionSpace(times * fs.Grid(x=(0.0, 1.3, 4), y=(0.0, 1.0, 3)))
+    assert int(f.to(wider, outside="nan").coefficients.isnan().sum()) == 3 * 3
+    assert bool(f.to(wider, outside="nearest").coefficients.isfinite().all())
+    with pytest.raises(OutsideError):
+        f.to(wider)

@@ -67,3 +67,13 @@ def test_bad_input_is_refused():
         fs.RaggedFunction(packed.spaces, packed.coefficients[1:], packed.ptr)
     with pytest.raises(InputError, match="do not fit"):
         fs.RaggedFunction(packed.spaces, packed.coefficients, packed.ptr.flip(0))
+
+
+def test_units_and_orders_of_components_are_one():
+    grid = fs.Grid(x=(0.0, 1.0, 5))
+    f = fs.FunctionSpace(grid, components=("p", "q")).interpolate(torch.tensor([1.0, 2.0]))
+    g = fs.FunctionSpace(grid, components=("q", "p")).interpolate(torch.tensor([2.0, 1.0]))
+    with pytest.raises(InputError, match="components of a ragged batch must be in one order"):
+        fs.RaggedFunction.pack([f, g])
+    with pytest.raises(InputError, match="function 1 is in 'km'"):
+        fs.RaggedFunction.pack([f.renamed("f", "m"), f.renamed("f", "km")])

@@ -92,6 +92,14 @@ def well(tmp_path):
     return path, arrays
 
 
+def test_the_well_with_an_axis_that_runs_backwards(well):
+    path, _ = well
+    with h5py.File(path, "r+") as file:
+        file["dimensions/y"][...] = file["dimensions/y"][...][::-1]
+    assert from_well(path).boundary["bottom"]["type"] == "open"
+    assert from_well(path).boundary["top"]["type"] == "wall"
+
+
 def test_the_well_step_by_step(well):
     path, arrays = well
     data = both(from_well, path)

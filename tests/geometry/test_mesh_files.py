@@ -66,6 +66,13 @@ def test_data_on_vertices_of_a_curved_mesh_are_continued_linearly(tmp_path: Path
     np.testing.assert_allclose(read_mesh(tmp_path / "m.vtu")[1]["u"].ravel(), mesh.nodes[:, 0], atol=1e-15)
 
 
+def test_formats_that_cannot_hold_the_cells_are_refused(tmp_path: Path) -> None:
+    for mesh, extension in ((Mesh.disc(0.4, curved=True), ".mesh"), (Mesh.box(0.5), ".ply")):
+        with pytest.raises(FileError, match="cannot hold cells of the kind"):
+            mesh.to_file(tmp_path / f"m{extension}")
+    assert not list(tmp_path.iterdir())
+
+
 def test_other_formats_warn_about_lost_parts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     mesh = Mesh.rectangle(0.5)
     with caplog.at_level(logging.WARNING):

@@ -165,7 +165,7 @@ def long_solution(system: DelaySystem) -> Pieces:
     unit = max(system.time_unit, float(delays.max()))
     scale = np.broadcast_to(np.asarray(system.scale, dtype=np.float64), d)
     start = pieces_of(system.initial, 1, d, delays.max(keepdims=True), scale, system.name)[0]
-    burn_in = 0.0 if system.equations.explicit_time else ORBIT_BURN_IN * unit
+    burn_in = ORBIT_BURN_IN * unit
     end = burn_in + ORBIT_UNITS * unit
     knots, coefficients, code = solution_pieces(
         system.equations.field_address,

@@ -294,11 +294,16 @@ class System(AbstractSystem):
         return self._positive(found)
 
     @cached_property
-    def reference_orbit(self) -> tuple[np.ndarray, float]:
-        """States (instants, dimension) of a long orbit and their spacing, from which starts are drawn."""
+    def long_orbit(self) -> tuple[np.ndarray, float, float]:
+        """States (instants, dimension) of a long orbit that starts are drawn from, their spacing, the first time."""
         from funcspace.dynamics.catalogue.trajectory import long_orbit
 
         return long_orbit(self)
+
+    @property
+    def reference_orbit(self) -> tuple[np.ndarray, float]:
+        """The states of the long orbit and their spacing."""
+        return self.long_orbit[:2]
 
     def plot(self, n: int = 5000, **options: Any) -> Any:
         """Draw a trajectory of n points; options go to `Function.plot`. Returns the matplotlib axes."""

@@ -78,7 +78,8 @@ def sample(
         from funcspace.dynamics.catalogue.dynamical_noise import driven
 
         values = driven(
-            system, dynamical_noise, first, packed, origins=before, transient=transient * unit, spacing=spacing,
+            system, dynamical_noise, first, packed, transient=transient * unit, spacing=spacing,
+            origins=before if system.equations.explicit_time else np.zeros(count),
             count=sampling.count, entropy=entropy, method=method, step=step, guards=as_guards(guards), workers=workers,
         )  # fmt: skip
     elif system.kind == "map":
@@ -102,16 +103,16 @@ def sample(
 
 def starts(system: System, entropy: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
     """States on the long orbit at random times, and those times; number i depends on the seed and i alone."""
-    orbit, spacing = system.reference_orbit
+    orbit, spacing, beginning = system.long_orbit
     draws = np.array([generator_of(entropy, i, START).random() for i in range(count)])
     if system.kind == "map":
         return orbit[(draws * len(orbit)).astype(int)], np.zeros(count)
     place = draws * (len(orbit) - 1)
     left = np.minimum(place.astype(int), len(orbit) - 2)
-    states, origins, rest = orbit[left], left * spacing, (place - left) * spacing
+    states, origins, rest = orbit[left], beginning + left * spacing, (place - left) * spacing
     if isinstance(system.equations, Formula | CompiledFunction):
         _advance(system, states, origins, rest)
-        return states, place * spacing
+        return states, beginning + place * spacing
     return states, origins
 
 
@@ -131,21 +132,21 @@ def _advance(system: System, states: np.ndarray, origins: np.ndarray, durations:
         raise SolverError(f"start {failed[0]} of {system.name} could not be carried along its orbit")
 
 
-def long_orbit(system: System) -> tuple[np.ndarray, float]:
-    """A long orbit from the system's own initial state, after a while, and the spacing of its states.
+def long_orbit(system: System) -> tuple[np.ndarray, float, float]:
+    """A long orbit from the system's own initial state, after a while, the spacing of its states and its first time.
 
     Where it escapes, as transient chaos does, its last part is left out.
     """
     if system.kind == "map":
         first = system.initial[None]
-        return _iterated(system, first, system.packed[None], MAP_BURN_IN, 1, ORBIT_ITERATES, None)[0], 1.0
+        return _iterated(system, first, system.packed[None], MAP_BURN_IN, 1, ORBIT_ITERATES, None)[0], 1.0, 0.0
     if system.period is None:
         raise InputError(
             f"starts of {system.name} are drawn from a long orbit, and its period is not known; give period=... to "
             "system(...), or initial=... to trajectory(...)"
         )
     spacing, count = system.period / ORBIT_POINTS, ORBIT_PERIODS * ORBIT_POINTS
-    burn_in = 0 if system.equations.explicit_time else ORBIT_BURN_IN * ORBIT_POINTS
+    burn_in = ORBIT_BURN_IN * ORBIT_POINTS
     times, first = spacing * np.arange(burn_in + count), system.initial[None]
     if isinstance(system.equations, TorchField):
         return _torch_orbit(system, system.equations)
@@ -155,24 +156,25 @@ def long_orbit(system: System) -> tuple[np.ndarray, float]:
         guards=guards, name=system.name, check=False,
     )  # fmt: skip
     if outcome.codes[0] == DONE:
-        return outcome.values[0, burn_in:], spacing
+        return outcome.values[0, burn_in:], spacing, burn_in * spacing
     kept = int(outcome.samples[0]) - ESCAPE * ORBIT_POINTS
     if kept < 2 * ORBIT_POINTS:
         raise_on_failure(outcome, guards, system.name, "auto")
-    return outcome.values[0, min(burn_in, kept // 2) : kept], spacing
+    burn_in = min(burn_in, kept // 2)
+    return outcome.values[0, burn_in:kept], spacing, burn_in * spacing
 
 
-def _torch_orbit(system: System, field: TorchField) -> tuple[np.ndarray, float]:
+def _torch_orbit(system: System, field: TorchField) -> tuple[np.ndarray, float, float]:
     """A shorter one, of a lower tolerance, for a step in torch takes a thousand times as long as a compiled one."""
     assert system.period is not None
     spacing = system.period / TORCH_POINTS
-    burn_in = [] if field.explicit_time else [-ORBIT_BURN_IN * system.period]
-    times = np.concatenate([burn_in, spacing * np.arange(TORCH_PERIODS * TORCH_POINTS)])
+    beginning = ORBIT_BURN_IN * system.period
+    times = np.concatenate([[0.0], beginning + spacing * np.arange(TORCH_PERIODS * TORCH_POINTS)])
     orbit = field.solve(
         system.initial[None], system.packed[None], times, tolerance=TORCH_TOLERANCE, scale=system.scale,
         guards=Guards(limit=ORBIT_LIMIT), name=system.name,
     )  # fmt: skip
-    return orbit[0, len(burn_in) :], spacing
+    return orbit[0, 1:], spacing, beginning
 
 
 def _integrated(
@@ -199,7 +201,9 @@ def _integrated(
         parts = [solved(slice(i, i + 1), times + transient + before[i]) for i in range(len(first))]
         values = np.concatenate(parts)
     else:
-        values = solved(slice(None), times + (transient if field.explicit_time else 0.0))
+        # whether a torch function looks at the time was tried at a few times only
+        timed = field.explicit_time or isinstance(field, TorchField)
+        values = solved(slice(None), times + (transient if timed else 0.0))
     return values[:, 1:] if transient else values
 
 

@@ -14,10 +14,17 @@ from funcspace.errors import InputError
 
 __all__ = ["rms_flow", "skew_product"]
 
+MOST_TIMES = 5000  # at which a flow that depends on time is asked, one by one
+
 
 def rms_flow(system: System) -> np.ndarray:
     r"""Root mean square of each component of the flow, :math:`\langle f_i(x)^2 \rangle^{1/2}`, along a long orbit."""
-    return np.sqrt(np.square(system.rhs(system.reference_orbit[0])).mean(axis=0))
+    orbit, spacing, beginning = system.long_orbit
+    if not system.equations.explicit_time:
+        return np.sqrt(np.square(system.rhs(orbit)).mean(axis=0))
+    some = range(0, len(orbit), max(1, len(orbit) // MOST_TIMES))
+    flow = np.stack([system.rhs(orbit[i], beginning + i * spacing) for i in some])
+    return np.sqrt(np.square(flow).mean(axis=0))
 
 
 def skew_product(

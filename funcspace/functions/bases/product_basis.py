@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from funcspace.errors import InputError
+from funcspace.errors import InputError, OutsideError
 from funcspace.functions.bases.grid_basis import TensorBasis, row_products, tensor_rows
 from funcspace.functions.bases.times_basis import TimesBasis
 from funcspace.functions.basis import Basis, MaskedMap, Outside, Quadrature, projection_between
@@ -171,7 +172,8 @@ class ProductBasis:
         time = self.time.refinement(finer.time)
         space = self.space.refinement(finer.space)
         if space is None and finer.space.dof_points is not None and not self.intrinsic_shape:
-            space = self.space.evaluation(finer.space.dof_points, False, "raise")
+            with suppress(OutsideError):  # which points may lie outside is asked where values are taken
+                space = self.space.evaluation(finer.space.dof_points, False, "raise")
         if time is None or space is None:
             return None
         return self._product(time, space, finer.dof_shape)

@@ -67,7 +67,8 @@ def from_well(
                 for name, values in coordinates.items()
             ]
             grid = Grid.from_axes([axis for axis, _ in parsed])
-            fields = _fields(file, where, stamp, len(names), tuple(flip for _, flip in parsed))
+            flips = tuple(flip for _, flip in parsed)
+            fields = _fields(file, where, stamp, len(names), flips)
             if not fields:
                 raise FileError(f"{where} has no fields in {', '.join(GROUPS)}")
             plan = _plan(file, fields, task, stride)
@@ -77,7 +78,7 @@ def from_well(
             raise FileError(f"{where} is not laid out as The Well asks: {error}") from error
     return task_data(
         fields, plan, grid, grid.shape, inputs=inputs, outputs=outputs, element=element, lazy=lazy, source=where,
-        parameters=parameters, boundary=_sides(conditions["sides"], grid.grid_axes),
+        parameters=parameters, boundary=_sides(conditions["sides"], grid.grid_axes, flips),
         attributes={"format": "the_well", **attributes},
     )  # fmt: skip
 
@@ -166,11 +167,14 @@ def _conditions(groups: Any, names: Sequence[str]) -> dict[str, Any]:
     return {"periodic": periodic, "sides": sides}
 
 
-def _sides(sides: Mapping[str, tuple[int, int, str]], axes: Sequence[GridAxis]) -> dict[str, dict[str, str]]:
+def _sides(
+    sides: Mapping[str, tuple[int, int, str]], axes: Sequence[GridAxis], flips: Sequence[bool]
+) -> dict[str, dict[str, str]]:
+    """Conditions by side; the ends of an axis that ran backwards change places."""
     boundary = {}
     for key, (axis, end, kind) in sides.items():
         if axis < 0:
             boundary[key] = {"type": kind}
         elif not axes[axis].periodic:
-            boundary[SIDES[axis][end]] = {"type": kind}
+            boundary[SIDES[axis][1 - end if flips[axis] else end]] = {"type": kind}
     return boundary

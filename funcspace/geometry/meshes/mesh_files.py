@@ -126,7 +126,16 @@ def write_mesh(
     rows = mesh.cell_nodes.numpy()[:, to_theirs(mesh.cell_type, mesh.degree, "vtk")]
     content = meshio.Mesh(points, [(cell_type, rows)], point_data=data, cell_data={k: [v] for k, v in per_cell.items()})
     options = {"data_format": "XML"} if kind in (".xdmf", ".xmf") else {}  # all in one file
-    _write_whole(path, lambda temporary: _quietly(lambda: meshio.write(temporary, content, **options)))
+
+    def write(temporary: Path) -> None:
+        _quietly(lambda: meshio.write(temporary, content, **options))
+        kept = {block.type: len(block.data) for block in _quietly(lambda: meshio.read(temporary)).cells}
+        if kept.get(cell_type) != len(rows):
+            raise FileError(
+                f"{path}: files of this format cannot hold cells of the kind {cell_type}; choose .vtu or .msh"
+            )
+
+    _write_whole(path, write)
 
 
 def _write_whole(path: Path, write: Callable[[Path], Any]) -> None:

@@ -33,7 +33,10 @@ def tracked_wave(
     """
     system = _System(problem, schedule[0])
     u, v, t = *system.start(schedule[0]), schedule[0]
-    records = [(u, v, torch.zeros(1, dtype=torch.float64))]
+    energy = torch.zeros(1, dtype=torch.float64)
+    if energies and not schedule[1]:  # one instant, without a half-step to tell its energy
+        energy = 0.5 * (v * system.mass_operator(v) + u * system.stiffness_operator(u)).sum(dim=-1)
+    records = [(u, v, energy)]
     for dt, group in groupby(schedule[1], key=lambda stretch: stretch.step):
         ends = list(accumulate(stretch.count for stretch in group))
         first = len(records) == 1

@@ -160,3 +160,11 @@ def test_what_cannot_be_driven():
         inside.trajectory(5, dt=0.1, dynamical_noise=0.1)
     with pytest.raises(SolverError, match=r"trajectory 0 of Lorenz left its bounds at time .* smaller step"):
         system("Lorenz").trajectory(50, seed=0, dynamical_noise=1e3, guards=Guards(limit=5.0))
+
+
+def test_the_clock_of_autonomous_systems_starts_at_zero():
+    still = system(lambda t, x: [0 * x[0]], initial=[0.0], period=1.0)
+    found = still.trajectory(
+        3, dt=1.0, batch=200, seed=0, dynamical_noise=lambda t, x: np.where(t > 2.0, 1.0, 0.0), step=0.01
+    )
+    assert abs(found.numpy()).max() == 0.0

@@ -269,3 +269,41 @@ def test_jumps_at_late_times_are_passed_and_sliding_along_one_is_reported(method
     sliding = system(lambda t, x: [-np.sign(x[0])], dimension=1, initial=[1.0], name="sliding")
     with pytest.raises(SolverError, match="a jump of the right-hand side"):
         sliding.trajectory(100, dt=0.05, method=method)
+
+
+def decaying(t, x):
+    return [-0.05 * (x[0] - math.sin(t))]
+
+
+def test_starts_of_driven_systems_lie_on_the_attractor():
+    """|x| is at most 0.05 in the end; from 100 it takes many periods to come there."""
+    driven = system(decaying, initial=[100.0], period=2 * math.pi)
+    assert driven.equations.explicit_time
+    found = driven.trajectory(50, dt=0.3, seed=0, batch=40, noise=0.1)
+    assert abs(found.numpy()).max() < 0.25
+    still = driven.trajectory(3000, initial=[0.0], transient=50, standardise=True)
+    assert still.numpy().std() == pytest.approx(1.0, abs=0.15)
+    # rows go on from their own times: the phase of the response tells it
+    times, rows = 0.3 * np.arange(50), driven.trajectory(50, dt=0.3, seed=1, batch=3).numpy()[..., 0]
+    for row in rows:
+        basis = np.stack([np.sin(times), np.cos(times)], axis=1)
+        weights = np.linalg.lstsq(basis, row, rcond=None)[0]
+        assert np.hypot(*weights) == pytest.approx(0.05 / math.hypot(1.0, 0.05), rel=0.2)
+
+
+def test_functions_that_branch_lose_their_start():
+    def lorenz(t, x):
+        if x[2] > 1e9:
+            return [0.0, 0.0, 0.0]
+        return [10 * (x[1] - x[0]), x[0] * (28 - x[2]) - x[1], x[0] * x[1] - 8 / 3 * x[2]]
+
+    orbit = system(lorenz, initial=[500.0] * 3, period=0.75).reference_orbit[0]
+    np.testing.assert_allclose(orbit.std(axis=0), [7.9, 9.0, 8.7], rtol=0.05)
+
+
+def test_a_pulse_comes_at_its_time():
+    def pulse(t, x):
+        return torch.ones_like(x) * (1.0 if t >= 2 else 0.0)
+
+    found = system(pulse, initial=[0.0], period=1.0).trajectory(3, dt=1.0, transient=3.0)
+    np.testing.assert_allclose(found.numpy()[:, 0], [1.0, 2.0, 3.0], atol=1e-6)

@@ -257,3 +257,12 @@ def test_refuses(options, message):
     element = options.pop("element", None)
     with pytest.raises(InputError, match=message):
         Wave(Mesh.rectangle(0.5), Times(0.0, 0.1, 3), element, **options).solve()
+
+
+@pytest.mark.parametrize("tracked", [False, True])
+def test_energy_at_one_instant(tracked):
+    """pi^2 / 4 for sin(pi x)."""
+    amplitude = torch.tensor(1.0, dtype=torch.float64, requires_grad=tracked)
+    start = {"initial": lambda x: amplitude * torch.sin(math.pi * x[:, 0])}
+    states = Wave(Grid(x=(0.0, 1.0, 65)), Times.at([0.0]), **start).states()
+    assert float(states.energy.detach()) == pytest.approx(math.pi**2 / 4, rel=1e-3)
