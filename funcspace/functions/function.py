@@ -17,7 +17,7 @@ from funcspace.errors import DomainError, InputError
 from funcspace.functions.basis import Outside
 from funcspace.functions.devices import checked_place
 from funcspace.functions.fem.function_exchange import FunctionExchange
-from funcspace.functions.space import FunctionSpace
+from funcspace.functions.space import FunctionSpace, in_another_order
 from funcspace.geometry.product import ProductDomain
 from funcspace.geometry.times import Times
 
@@ -205,8 +205,9 @@ class Function(FunctionExchange):
         left = len(self.batch_shape) - sum(taken)
         if left < 0:
             raise InputError(f"a batch of shape {self.batch_shape} takes indices for its own axes only; got {index!r}")
-        spread = [each for item in items for each in ((slice(None),) * left if item is Ellipsis else (item,))]
-        return tuple(spread) if isinstance(index, tuple) else spread[0] if len(spread) == 1 else tuple(spread)
+        if not any(item is Ellipsis for item in items):
+            return index
+        return tuple(each for item in items for each in ((slice(None),) * left if item is Ellipsis else (item,)))
 
     def __iter__(self) -> Any:
         if not self.batch_shape:
@@ -219,7 +220,7 @@ class Function(FunctionExchange):
                 f"the functions live on different spaces, {self.space!r} and {other.space!r}; use .to(space)"
             )
         mine, theirs = self.space.components, other.space.components
-        if mine != theirs and sorted(mine) == sorted(theirs):
+        if in_another_order(mine, theirs):
             raise DomainError(f"the components are in different orders, {mine} and {theirs}; use .to(space)")
 
     def _combine(self, other: Any, operation: Callable[[Any, Any], Tensor]) -> Function:

@@ -15,7 +15,7 @@ from torch import Tensor
 from funcspace.errors import InputError
 from funcspace.functions.devices import checked_place
 from funcspace.functions.function import Function
-from funcspace.functions.space import FunctionSpace
+from funcspace.functions.space import FunctionSpace, in_another_order
 
 __all__ = ["RaggedFunction"]
 
@@ -81,9 +81,7 @@ class RaggedFunction:
                     f"functions of a ragged batch must have one unit; function {i} is in {f.units!r}, function 0 in "
                     f"{first.units!r}"
                 )
-            if f.space.components != first.space.components and sorted(f.space.components) == sorted(
-                first.space.components
-            ):
+            if in_another_order(f.space.components, first.space.components):
                 raise InputError(
                     f"components of a ragged batch must be in one order; function {i} has {f.space.components}, "
                     f"function 0 has {first.space.components}"

@@ -188,11 +188,7 @@ class FunctionSpace(SpaceExchange):
     def _in_order(self, source: Function) -> Function:
         """A function with its components in the order that they have here, where they have the same names."""
         names = source.space.components
-        if (
-            names == self.components
-            or sorted(names) != sorted(self.components)
-            or len(source.space.component_shape) != 1
-        ):
+        if not in_another_order(names, self.components) or len(source.space.component_shape) != 1:
             return source
         order = [names.index(name) for name in self.components]
         space = FunctionSpace(
@@ -204,7 +200,7 @@ class FunctionSpace(SpaceExchange):
         """Raise a DomainError where axes or components have the same names in another order."""
         mine, theirs = (tuple(getattr(space.domain, "axis_names", ())) for space in (self, other))
         for what, one, two in (("axes", mine, theirs), ("components", self.components, other.components)):
-            if one != two and sorted(one) == sorted(two):
+            if in_another_order(one, two):
                 raise DomainError(
                     f"the {what} of the two spaces have the same names in another order, {one} and {two}; make one "
                     "space in the order of the other"
@@ -222,7 +218,9 @@ class FunctionSpace(SpaceExchange):
         rule = None if self.basis.nodal else self.basis.quadrature()
         points = self.dof_points if rule is None else rule.points
         assert points is not None
-        values = source.space.evaluation(points, outside=outside)(source.coefficients)
+        values = source.space.evaluation(points, outside=outside)(
+            source.coefficients
+        )  # raises where points lie outside
         if rule is not None and self._fills_the_domain_of(source.space):
             return self.projection(source.space)(source.coefficients)
         if rule is None:
@@ -281,11 +279,13 @@ class FunctionSpace(SpaceExchange):
         if other.component_shape == self.component_shape:
             return valuewise(projection_between(self.basis, other.basis), self.component_shape)
         # vector elements and vectors of scalar elements meet in their values
-        finer, scalar = finer_rule(self.basis, other.basis)
-        places = [space for space in (self, other) if space.basis is finer]
-        rule = places[0].quadrature(self.basis.degree + other.basis.degree)
-        to_self = rule.values if finer is self.basis else self.evaluation(scalar.points, outside="nearest")
-        to_other = rule.values if finer is other.basis else other.evaluation(scalar.points, outside="nearest")
+        finer, rule = finer_rule(self.basis, other.basis)
+        to_self, to_other = (
+            valuewise_quadrature(rule, space.component_shape)
+            if space.basis is finer
+            else space.evaluation(rule.points, outside="nearest")
+            for space in (self, other)
+        )
         weights = np.repeat(rule.weights.numpy(), math.prod(self.value_shape))
         product = to_self.matrix.T.multiply(weights[None, :]) @ to_other.matrix
         return self._mass_inverse @ SparseMap(product, other.coefficient_shape, self.coefficient_shape)
@@ -384,6 +384,11 @@ def sp_selection(chosen: np.ndarray, count: int) -> Any:
 
     rows = np.arange(len(chosen))
     return sp.csr_matrix((np.ones(len(chosen)), (rows, chosen)), shape=(len(chosen), count))
+
+
+def in_another_order(one: Sequence[str], two: Sequence[str]) -> bool:
+    """Whether two sequences hold the same names, but not in the same order."""
+    return tuple(one) != tuple(two) and sorted(one) == sorted(two)
 
 
 def _components(

@@ -99,22 +99,37 @@ def compiled_scan(
             raise InputError(f"no compiled scan: {lacks}; take the plain loop with compiled=False")
         return triton_scan(family, parameters, options, start, steps, targets=targets, gain=gain, drive=drive)
     forcing = complete_forcing(start, steps, targets, gain, drive)
-    count, units, columns = start.shape
-    missing = -columns % COLUMNS
-    if start.dtype != torch.float32 or missing == 0 or columns == 0 or steps == 0:
-        return _Scan.apply(family, options, steps, start, *forcing, *parameters)
-    longest = max(1, MOST_NUMBERS // (count * units * (columns + missing)))
-    free = targets is None and not torch.is_grad_enabled()
-    if steps > longest and not free:  # what is forced goes on from other states than those that are kept
-        return _Scan.apply(family, options, steps, start, *forcing, *parameters)
+    missing = -start.shape[2] % COLUMNS
+    if start.dtype == torch.float32 and missing and start.numel() and steps:
+        free = targets is None and not torch.is_grad_enabled()
+        longest = max(1, MOST_NUMBERS // (start[:, :, 0].numel() * (start.shape[2] + missing)))
+        if free or steps <= longest:  # what is forced goes on from other states than those that are kept
+            return _filled_scan(family, parameters, options, start, steps, forcing, missing, longest)
+    return _Scan.apply(family, options, steps, start, *forcing, *parameters)
+
+
+def _filled_scan(
+    family: Family,
+    parameters: Sequence[Tensor],
+    options: tuple[Any, ...],
+    start: Tensor,
+    steps: int,
+    forcing: tuple[Tensor, Tensor, Tensor],
+    missing: int,
+    longest: int,
+) -> Tensor:
+    """The scan with so many more columns, in stretches of at most so many steps."""
     x, stretches = start, []
     for first in range(0, steps, longest):
         length = min(longest, steps - first)
-        pieces = (forcing[0][:, :, first : first + length], forcing[2][:, :, first : first + length])
-        wanted, driven = (_filled(piece, missing) for piece in pieces)
-        gains = forcing[1][:, first : first + length]
-        states = _Scan.apply(family, options, length, _filled(x, missing), wanted, gains, driven, *parameters)
-        stretches.append(states[..., :columns].contiguous())
+        targets, gain, drive = (
+            piece.narrow(axis, first, length) for piece, axis in zip(forcing, (2, 1, 2), strict=True)
+        )
+        states = _Scan.apply(
+            family, options, length, _filled(x, missing), _filled(targets, missing), gain, _filled(drive, missing),
+            *parameters,
+        )  # fmt: skip
+        stretches.append(states[..., :-missing].contiguous())
         x = stretches[-1][:, :, -1]
     return stretches[0] if len(stretches) == 1 else torch.cat(stretches, dim=2)
 
